@@ -1,0 +1,1 @@
+"""Checkpoint to int8 ONNX bundle (the `export` extra)."""

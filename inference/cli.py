@@ -1,0 +1,68 @@
+"""The `forewarn` program: finds the subcommand's module, runs it, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from forewarn.inference.errors import ForewarnError, MissingExtraError
+
+# Subcommand -> (module with `main(argv) -> int`, extra that it needs, what it does). Modules are imported only when asked
+# for, so that `forewarn score` starts without FastAPI or torch.
+COMMANDS: dict[str, tuple[str, str | None, str]] = {
+    "score": ("forewarn.inference.cli_score", None, "score messages from arguments, a file or standard input"),
+    "serve": ("forewarn.inference.cli_serve", "serve", "run the HTTP scoring service"),
+    "data": ("forewarn.training.data.cli", "train", "list, fetch, build and count the labelled data"),
+    "train": ("forewarn.training.cli_train", "train", "train a model from a config file"),
+    "evaluate": ("forewarn.training.evaluation.cli", "train", "measure a model by language, source and leaf"),
+    "export": ("forewarn.export.cli", "export", "turn a checkpoint into an int8 ONNX bundle"),
+}
+
+# Top-level modules that belong to our extras; a failed import of anything else is a bug and shows its traceback.
+_EXTRA_MODULES = {
+    "fastapi", "uvicorn", "pydantic", "torch", "transformers", "datasets", "accelerate", "pyarrow", "datasketch",
+    "sklearn", "matplotlib", "jinja2", "yaml", "openpyxl", "httpx", "onnx", "onnxscript", "tqdm",
+}  # fmt: skip
+
+
+def usage() -> str:
+    """The help text of the program."""
+    lines = ["usage: forewarn COMMAND [OPTIONS]", "", "commands:"]
+    lines += [f"  {name:9} {about}" for name, (_, _, about) in COMMANDS.items()]
+    return "\n".join([*lines, "", "forewarn COMMAND --help tells each command's options."])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit code (0 done, 2 wrong use, 3 bad bundle, 4 a gate that did not pass)."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if args else 2
+    name, rest = args[0], args[1:]
+    if name not in COMMANDS:
+        print(f"forewarn: unknown command {name!r}; one of {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    module, extra, _ = COMMANDS[name]
+    try:
+        try:
+            command = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if extra and (error.name or "").partition(".")[0] in _EXTRA_MODULES:
+                raise MissingExtraError(f"forewarn {name}", extra) from None
+            raise
+        return int(command.main(rest))
+    except ForewarnError as error:
+        print(f"forewarn: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); point stdout elsewhere so that the interpreter's flush is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

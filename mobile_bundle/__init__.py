@@ -1,0 +1,1 @@
+"""The shipped bundle and the platform clients."""

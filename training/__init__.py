@@ -1,0 +1,1 @@
+"""Labelled data to a trained and measured model (the `train` extra)."""

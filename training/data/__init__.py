@@ -1,0 +1,1 @@
+"""Labelled data: sources, cleaning, masking, de-duplication, splits."""
