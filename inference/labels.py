@@ -48,7 +48,9 @@ class Taxonomy:
             leaves = tuple(Leaf(x["name"], x["verdict"], tuple(x["levers"]), x["about"]) for x in data["leaves"])
             taxonomy = cls(tuple(data["verdicts"]), leaves, {k: tuple(v) for k, v in data["coarse"].items()})
         except (KeyError, TypeError, AttributeError) as error:
-            raise ForewarnError(f"labels: not a label taxonomy ({error!r}); take labels.json from the package") from None
+            raise ForewarnError(
+                f"labels: not a label taxonomy ({error!r}); take labels.json from the package"
+            ) from None
         unknown = {leaf.verdict for leaf in leaves} - set(taxonomy.verdicts)
         if unknown:
             raise ForewarnError(f"labels: leaves name unknown verdicts {sorted(unknown)}")

@@ -1,0 +1,51 @@
+"""`forewarn export`: a checkpoint to an int8 ONNX bundle."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from forewarn.inference.errors import ForewarnError
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the export; returns 0, or raises what `forewarn` turns into an exit code (4: the gate did not pass)."""
+    parser = argparse.ArgumentParser(prog="forewarn export", description="Turn a checkpoint into an int8 ONNX bundle.")
+    parser.add_argument("checkpoint", type=Path, help="checkpoint folder that `forewarn train` wrote")
+    parser.add_argument("--out", type=Path, required=True, help="the bundle's folder; OUT.zip is written beside it")
+    parser.add_argument("--data", type=Path, default=Path("build/data"), help="built data with the validation split")
+    parser.add_argument("--version", help="the model's version (default: year.month.0 of today)")
+    parser.add_argument("--evaluation", type=Path, help="evaluation.json of `forewarn evaluate`, for the model card")
+    arguments = parser.parse_args(argv)
+
+    # Imported late, so that --help and a wrong option answer at once.
+    from forewarn.export.bundle_writer import export_bundle
+    from forewarn.training.data.dataset import read_split
+
+    evaluation = _read_evaluation(arguments.evaluation) if arguments.evaluation else None
+    today = date.today()
+    result = export_bundle(
+        arguments.checkpoint,
+        arguments.out.absolute(),
+        read_split(arguments.data, "validation"),
+        arguments.version or f"{today.year}.{today.month}.0",
+        evaluation,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    size = sum(x["bytes"] for x in result["manifest"]["files"].values()) / 1e6
+    print(f"{arguments.out}: version {result['manifest']['version']}, {result['chosen']}, {size:.1f} MB")
+    return 0
+
+
+def _read_evaluation(path: Path) -> dict:
+    try:
+        evaluation = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ForewarnError(f"{path}: not a readable evaluation report ({error})") from None
+    if not isinstance(evaluation, dict):
+        raise ForewarnError(f"{path}: not an evaluation report; give evaluation.json of `forewarn evaluate`")
+    return evaluation

@@ -1,0 +1,133 @@
+"""The gate: a changed model (int8, or retrained) must not be worse than its reference where it matters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from forewarn.inference.errors import ForewarnError, GateError
+from forewarn.inference.labels import Taxonomy
+from forewarn.training.data.rows import Row
+
+MAX_AUROC_MOVE = 0.003
+MAX_RECALL_MOVE = 0.02
+FALSE_ALARM_RATE = 0.01
+# With fewer messages a single one moves the recall by more than the gate allows, and 1 % of the negatives is none.
+MIN_POSITIVES = 50
+MIN_NEGATIVES = 100
+
+
+@dataclass(frozen=True)
+class LanguageChange:
+    """Recall at 1 % false alarms of one language before and after; `gated` when it has enough messages to judge."""
+
+    language: str
+    positives: int
+    negatives: int
+    before: float
+    after: float
+    gated: bool
+
+    @property
+    def move(self) -> float:
+        """Change of the recall, in parts of one."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """AUROC and per-language recall of a reference and a changed model on the same rows."""
+
+    auroc_before: float
+    auroc_after: float
+    languages: tuple[LanguageChange, ...]
+
+    @property
+    def auroc_move(self) -> float:
+        """Change of the AUROC."""
+        return self.auroc_after - self.auroc_before
+
+    @property
+    def worst_recall_move(self) -> float:
+        """The largest change of recall, with its sign, among the languages that are gated (0 when there is none)."""
+        return max((x.move for x in self.languages if x.gated), key=abs, default=0.0)
+
+    @property
+    def failures(self) -> list[str]:
+        """What is out of bounds, in words."""
+        found = []
+        if not abs(self.auroc_move) <= MAX_AUROC_MOVE + 1e-9:
+            found.append(f"AUROC {self.auroc_before:.4f} -> {self.auroc_after:.4f} (limit {MAX_AUROC_MOVE})")
+        found += [
+            f"recall at 1 % false alarms in {x.language} {100 * x.before:.1f} % -> {100 * x.after:.1f} % "
+            f"(limit {100 * MAX_RECALL_MOVE:.0f} points)"
+            for x in self.languages
+            if x.gated and not abs(x.move) <= MAX_RECALL_MOVE + 1e-9
+        ]
+        return found
+
+    def require(self, what: str) -> None:
+        """Pass silently, or raise.
+
+        Raises:
+            GateError: naming every measure that is out of bounds.
+        """
+        if self.failures:
+            raise GateError(f"{what} does not pass the gate: {'; '.join(self.failures)}")
+
+
+def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Area under the ROC curve; ties count half. NaN when one side is empty."""
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        return float("nan")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    return float((ranks[inverse][positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def recall_at_fpr(scores: np.ndarray, positive: np.ndarray, rate: float) -> float:
+    """Part of the positives that score above all but `rate` of the negatives. NaN when one side is empty."""
+    if not positive.any() or positive.all():
+        return float("nan")
+    return float((scores[positive] > cut_at_fpr(scores[~positive], rate)).mean())
+
+
+def cut_at_fpr(negatives: np.ndarray, rate: float) -> float:
+    """The score that at most `rate` of the negatives exceed."""
+    ordered = np.sort(negatives)[::-1]
+    return float(ordered[min(int(rate * len(ordered) + 1e-9), len(ordered) - 1)])
+
+
+def scam_rows(rows: Sequence[Row], taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows are scams, and which count in scam metrics at all (a label that straddles scam and not, does not)."""
+    kinds: dict[str, tuple[bool, bool]] = {}
+    scams = {leaf.name for leaf in taxonomy.leaves if leaf.verdict == "scam"}
+    for label in {row.label for row in rows}:
+        allowed = taxonomy.resolve(label)
+        kinds[label] = (allowed <= scams, allowed <= scams or not allowed & scams)
+    flags = np.array([kinds[row.label] for row in rows], dtype=bool).reshape(-1, 2)
+    return flags[:, 0], flags[:, 1]
+
+
+def compare(rows: Sequence[Row], before: np.ndarray, after: np.ndarray, taxonomy: Taxonomy) -> GateReport:
+    """Compare two models' risks (one a row) on the same rows.
+
+    Raises:
+        ForewarnError: the rows hold no scams or no honest messages.
+    """
+    positive, counted = scam_rows(rows, taxonomy)
+    if not positive.any() or not (counted & ~positive).any():
+        raise ForewarnError("the gate needs scams and honest messages in the validation rows; build the data again")
+    languages = np.array([row.language for row in rows])
+    changes = []
+    for language in sorted(set(languages[counted].tolist())):
+        here = counted & (languages == language)
+        positives, negatives = int(positive[here].sum()), int((~positive[here]).sum())
+        if positives and negatives:
+            recalls = [recall_at_fpr(x[here], positive[here], FALSE_ALARM_RATE) for x in (before, after)]
+            gated = positives >= MIN_POSITIVES and negatives >= MIN_NEGATIVES
+            changes.append(LanguageChange(language, positives, negatives, recalls[0], recalls[1], gated))
+    overall = [auroc(x[counted], positive[counted]) for x in (before, after)]
+    return GateReport(overall[0], overall[1], tuple(changes))

@@ -1,0 +1,117 @@
+"""`forewarn score`: verdicts for messages from the arguments, a file or standard input."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from forewarn.inference.classifier import ScamClassifier, Verdict
+from forewarn.inference.errors import ForewarnError
+from forewarn.inference.readers import Record, read_batches
+
+SNIPPET = 40
+ID_WIDTH = 12
+_COLOURS = {"block": "\033[31m", "warn": "\033[33m", "allow": "\033[32m"}
+_RESET = "\033[0m"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Score messages and print a table or one JSON object a message, in input order.
+
+    Raises:
+        ForewarnError: unreadable input, or a damaged or foreign bundle.
+    """
+    args, unknown = _parser().parse_known_args(argv)
+    if unknown:
+        # Not shown: a message that begins with a dash ends up here.
+        raise ForewarnError("score: no such option (see --help); put -- before a TEXT that starts with -")
+    if bool(args.text) == bool(args.input):
+        raise ForewarnError("score needs either TEXT or --input FILE (--input - reads standard input)")
+    classifier = ScamClassifier.load(args.bundle, threads=args.threads)
+    if args.input:
+        batches = read_batches(args.input)
+    else:
+        batches = iter([[Record(text, number) for number, text in enumerate(args.text, start=1)]])
+
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper):
+        # JSON is UTF-8 whatever the terminal; a table must survive a terminal that is not.
+        if args.format == "jsonl":
+            out.reconfigure(encoding="utf-8", errors="replace")
+        else:
+            out.reconfigure(errors="replace")
+    if args.format == "table":
+        out.write(f"{'ID':{ID_WIDTH}}  {'VERDICT':10}  {'RISK':>6}  {'ACTION':6}  {'TYPE':23}  MESSAGE\n")
+    for record, verdict in _score(classifier, batches, args.explain, args.locale, out):
+        if args.format == "jsonl":
+            out.write(json.dumps(verdict.to_dict(record.id), ensure_ascii=False) + "\n")
+        else:
+            _write_row(out, record, verdict)
+    out.flush()
+    return 0
+
+
+def _score(
+    classifier: ScamClassifier, batches: Iterator[list[Record]], explain: bool, locale: str | None, out: TextIO
+) -> Iterator[tuple[Record, Verdict]]:
+    try:
+        for batch in batches:
+            verdicts = classifier.score([record.text for record in batch], explain=explain, locale=locale)
+            yield from zip(batch, verdicts, strict=True)
+            out.flush()
+    finally:
+        # What was answered before a malformed line must not be lost with it.
+        out.flush()
+
+
+def _write_row(out: TextIO, record: Record, verdict: Verdict) -> None:
+    action = f"{verdict.action:6}"
+    if out.isatty():
+        action = f"{_COLOURS[verdict.action]}{action}{_RESET}"
+    # The message itself comes last: its width on a terminal cannot be known in every script.
+    out.write(
+        f"{_snippet(str(record.id), ID_WIDTH):{ID_WIDTH}}  {verdict.verdict:10}  {verdict.risk:6.1%}  {action}  "
+        f"{verdict.type:23}  {_snippet(record.text, SNIPPET)}\n"
+    )
+    for span in verdict.evidence or []:
+        out.write(f"{'':{ID_WIDTH}}  {span['weight']:+10.2f}  {_snippet(span['text'], 2 * SNIPPET)}\n")
+    if verdict.forewarning:
+        width = max(40, shutil.get_terminal_size().columns)
+        out.write(f"{'':{ID_WIDTH}}  {_snippet(verdict.forewarning, max(400, width))}\n")
+
+
+def _snippet(text: str, width: int) -> str:
+    """The beginning of a text on one line, without anything that could steer a terminal."""
+    line = re.sub(r"\s+", " ", text[: 4 * width]).strip()
+    line = "".join(c for c in line if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="forewarn score",
+        description="Score messages. Nothing leaves this process, and no text is kept.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="messages to score")
+    parser.add_argument("--input", metavar="FILE", help=".txt, .jsonl, .csv or .parquet, or - for standard input")
+    parser.add_argument("--format", choices=("table", "jsonl"), default="table", help="how to print (default: table)")
+    parser.add_argument("--bundle", metavar="DIR", help="a bundle folder or .zip (default: the one that ships)")
+    parser.add_argument("--explain", action="store_true", help="add evidence and a forewarning to each verdict")
+    parser.add_argument("--locale", metavar="TAG", help="language of the forewarning, such as zh-Hant (default: en)")
+    parser.add_argument("--threads", type=_positive, metavar="N", help="cores to use (default: all)")
+    return parser
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError
+    return number

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from forewarn.inference import ScamClassifier
+from tinybundle import build_bundle
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete bundle with a model of a few hundred weights. Copy it before changing anything in it."""
+    return build_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tiny_bundle: Path) -> ScamClassifier:
+    return ScamClassifier.load(tiny_bundle, threads=1)

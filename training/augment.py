@@ -1,0 +1,113 @@
+"""Obfuscation as scammers do it, for training and for the obfuscated copy of the test set."""
+
+from __future__ import annotations
+
+import random
+import re
+import unicodedata
+from collections.abc import Callable
+
+# Look-alikes from the Cyrillic and Greek blocks (a small part of Unicode's confusables, UTS #39).
+_HOMOGLYPHS = str.maketrans(
+    {"a": "а", "c": "с", "e": "е", "i": "і", "o": "о", "p": "р", "x": "х", "y": "у", "s": "ѕ", "k": "κ", "v": "ν", "u": "υ",
+     "A": "А", "B": "В", "E": "Е", "H": "Н", "K": "К", "M": "М", "O": "О", "P": "Р", "C": "С", "T": "Т", "X": "Х",
+     "а": "a", "е": "e", "о": "o", "р": "p", "с": "c", "у": "y", "х": "x", "і": "i"}
+)  # fmt: skip
+_LEET = str.maketrans(
+    {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7", "A": "4", "E": "3", "I": "1", "O": "0"}
+)
+_INVISIBLE = "\u200b\u200c\u200d\u2060\u00ad\ufeff"
+_EMOJI = "🔥💰✅⚠️🎁📦💳👉⭐❗🙏😊"
+_WORD = re.compile(r"\w{3,}")
+_DIGIT = re.compile(r"\d")
+_LINK = re.compile(r"(?:https?://)?(?:[\w-]+\.)+[a-z]{2,12}(?:/\S*)?", re.IGNORECASE)
+
+
+def _some_words(text: str, rng: random.Random, change: Callable[[str], str], share: float) -> str:
+    return _WORD.sub(lambda m: change(m[0]) if rng.random() < share else m[0], text)
+
+
+def homoglyphs(text: str, rng: random.Random) -> str:
+    """Swap letters of some words for look-alikes from another script."""
+    return _some_words(text, rng, lambda w: w.translate(_HOMOGLYPHS), 0.4)
+
+
+def zero_width(text: str, rng: random.Random) -> str:
+    """Put an invisible character inside some words."""
+
+    def cut(word: str) -> str:
+        at = rng.randrange(1, len(word))
+        return word[:at] + rng.choice(_INVISIBLE) + word[at:]
+
+    return _some_words(text, rng, cut, 0.5)
+
+
+def split_words(text: str, rng: random.Random) -> str:
+    """Put spaces, dots or hyphens between the letters of some words."""
+    joint = rng.choice([" ", ".", "-", "_"])
+    return _some_words(text, rng, lambda w: joint.join(w), 0.2)
+
+
+def leetspeak(text: str, rng: random.Random) -> str:
+    """Digits for letters in some words."""
+    return _some_words(text, rng, lambda w: w.translate(_LEET), 0.4)
+
+
+def full_width(text: str, rng: random.Random) -> str:
+    """Full-width forms for ASCII in some words."""
+    wide = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
+    return _some_words(text, rng, lambda w: w.translate(wide), 0.5)
+
+
+def emoji(text: str, rng: random.Random) -> str:
+    """Emoji between and inside words."""
+    return _some_words(text, rng, lambda w: w[:2] + rng.choice(_EMOJI) + w[2:], 0.2)
+
+
+def drop_diacritics(text: str, rng: random.Random) -> str:
+    """Latin, Greek and Cyrillic letters without their marks, as typed in haste. Other scripts need their marks."""
+    decomposed = unicodedata.normalize("NFD", text)
+    return unicodedata.normalize("NFC", re.sub(r"(?<=[A-Za-zͰ-ӿ])[\u0300-\u036f]+", "", decomposed))
+
+
+def change_digits(text: str, rng: random.Random) -> str:
+    """Other digits: amounts, codes and numbers are shapes and not words."""
+    return _DIGIT.sub(lambda _: rng.choice("0123456789"), text)
+
+
+def change_links(text: str, rng: random.Random) -> str:
+    """Break links up, or drop their scheme, as filters are dodged."""
+
+    def rewrite(match: re.Match[str]) -> str:
+        link = re.sub(r"^https?://", "", match[0])
+        return rng.choice([link, link.replace(".", " . "), link.replace(".", "[.]"), "hxxp://" + link])
+
+    return _LINK.sub(rewrite, text)
+
+
+def change_case(text: str, rng: random.Random) -> str:
+    """Shouting, or no capitals at all."""
+    return text.upper() if rng.random() < 0.5 else text.lower()
+
+
+TRICKS: dict[str, Callable[[str, random.Random], str]] = {
+    function.__name__: function
+    for function in (
+        homoglyphs, zero_width, split_words, leetspeak, full_width, emoji, drop_diacritics, change_digits, change_links,
+        change_case,
+    )
+}  # fmt: skip
+
+
+def obfuscate(text: str, rng: random.Random) -> str:
+    """One or two tricks at random; the same `rng` state gives the same text. Used for the obfuscated test copy."""
+    for name in rng.sample(sorted(TRICKS), rng.choice((1, 2))):
+        text = TRICKS[name](text, rng)
+    return text
+
+
+def augment(text: str, rng: random.Random, share: float) -> str:
+    """The training view of a message: with probability `share` obfuscated, and always fresh where digits stand."""
+    if rng.random() < share:
+        return obfuscate(text, rng)
+    return change_digits(text, rng) if rng.random() < 0.3 else text

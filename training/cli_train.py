@@ -1,0 +1,152 @@
+"""`forewarn train CONFIG.yaml`: built data to a checkpoint folder and the record of how it came about."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from forewarn.inference.errors import ForewarnError
+from forewarn.inference.labels import Taxonomy
+from forewarn.training import lsa, text
+from forewarn.training.batches import MessageDataset
+from forewarn.training.config import TrainConfig, load_config
+from forewarn.training.data.dataset import build_info, read_split
+from forewarn.training.data.rows import Row
+from forewarn.training.finetune import finetune
+from forewarn.training.model import load_base, new_model, save_checkpoint
+from forewarn.training.tokenizer import check_scripts, train_tokenizer
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel, set_seed
+
+DEFAULT_TEXT = "../shared/corpora/text"
+
+
+def text_folder(config: TrainConfig) -> Path:
+    """The folder of public text: the config's, FOREWARN_TEXT, or the default one."""
+    return Path(config.tokenizer.text or os.environ.get("FOREWARN_TEXT") or DEFAULT_TEXT)
+
+
+def _tokenizer_texts(config: TrainConfig, rows: list[Row]) -> Iterator[str]:
+    yield from (row.text[:2000] for row in rows)
+    folder = text_folder(config)
+    if config.tokenizer.bytes_per_language and folder.is_dir():
+        for language in text.languages(folder):
+            yield from text.sentences(folder, language, config.tokenizer.bytes_per_language)
+
+
+def make_tokenizer(config: TrainConfig, rows: list[Row]) -> Tokenizer:
+    """The run's tokenizer: a given file, the base model's, or one learned from training rows and public text.
+
+    Raises:
+        ForewarnError: the file is missing, or a script has no pieces.
+    """
+    path = config.tokenizer.path
+    if config.base:
+        path = Path(config.base) / "tokenizer.json"
+    kept = config.out / "tokenizer.json"
+    if kept.is_file():
+        path = kept  # a resumed run must go on with the same ids
+    if path is not None:
+        if not path.is_file():
+            raise ForewarnError(f"tokenizer: {path} is not there; give the path of a tokenizer.json")
+        tokenizer = Tokenizer.from_file(str(path))
+    else:
+        tokenizer = train_tokenizer(_tokenizer_texts(config, rows), config.tokenizer.vocabulary, sys.stderr.isatty())
+    if config.tokenizer.require_scripts:
+        check_scripts(tokenizer)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.save(str(kept))
+    tokenizer.enable_truncation(config.model.max_length)
+    return tokenizer
+
+
+def _initialise_embeddings(model: PreTrainedModel, tokenizer: Tokenizer, rows: list[Row], config: TrainConfig) -> None:
+    folder = text_folder(config)
+    if not folder.is_dir():
+        raise ForewarnError(
+            f"no public text at {folder} for the embeddings; set FOREWARN_TEXT, or lsa_rows_per_corpus: 0 in the config"
+        )
+    public = lsa.documents(folder, config.lsa_rows_per_corpus, config.tokenizer.bytes_per_language)
+    docs = itertools.chain(([row.text[:2000]] for row in rows), public)
+    vectors = lsa.embed(tokenizer, docs, config.model.embedding, config.seed)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.copy_(torch.from_numpy(vectors))
+
+
+def environment() -> dict[str, Any]:
+    """What a person needs to repeat the run: versions and hardware."""
+    packages = ("torch", "transformers", "tokenizers", "numpy", "accelerate")
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+        "cpus": os.cpu_count(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def train(config: TrainConfig) -> dict[str, Any]:
+    """Run one training; writes `config.out` (model/, config.yaml, metrics.json, environment.json) and returns the metrics."""
+    started = time.monotonic()
+    taxonomy = Taxonomy.load()
+    info = build_info(config.data)
+    train_rows, validation_rows = read_split(config.data, "train"), read_split(config.data, "validation")
+    config.out.mkdir(parents=True, exist_ok=True)
+    settings = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False)
+    recorded = config.out / "config.yaml"
+    if recorded.is_file() and recorded.read_text() != settings:
+        raise ForewarnError(f"{config.out} holds a run with another config; choose another `out` or remove the folder")
+    recorded.write_text(settings)
+    set_seed(config.seed)
+    tokenizer = make_tokenizer(config, train_rows)
+    if config.base:
+        model = load_base(config.base, taxonomy)
+    else:
+        model = new_model(config.model, tokenizer.get_vocab_size(), taxonomy)
+        if config.lsa_rows_per_corpus:
+            _initialise_embeddings(model, tokenizer, train_rows, config)
+    datasets = (
+        MessageDataset(train_rows, tokenizer, taxonomy, config.augment_share, config.seed),
+        MessageDataset(validation_rows, tokenizer, taxonomy),
+    )
+    metrics = finetune(model, *datasets, config, taxonomy)
+    tokenizer.no_truncation()
+    save_checkpoint(model, tokenizer, config.out / "model", taxonomy, config.model.max_length, info["fingerprint"])
+    metrics |= {
+        "seconds": time.monotonic() - started,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "rows": {"train": len(train_rows), "validation": len(validation_rows)},
+        "data_fingerprint": info["fingerprint"],
+    }
+    (config.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    (config.out / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n")
+    return metrics
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `forewarn train`; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="forewarn train", description="Train a model; goes on where a killed run stopped."
+    )
+    parser.add_argument("config", type=Path, help="YAML config; see training/configs/default.yaml for every setting")
+    args = parser.parse_args(argv)
+    config = load_config(args.config)
+    metrics = train(config)
+    found = metrics["validation"]
+    print(
+        f"{config.out}/model: {metrics['parameters'] / 1e6:.1f} M parameters, {metrics['steps']} steps in "
+        f"{metrics['seconds'] / 60:.1f} min; validation AUROC {found['eval_auroc']:.4f}, recall at 1 % false alarms "
+        f"{found['eval_recall_at_1pct']:.3f}"
+    )
+    return 0

@@ -1,0 +1,83 @@
+"""The training config: every default visible, unknown keys refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from forewarn.inference.errors import ForewarnError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TokenizerConfig(_Strict):
+    """How the tokenizer is learned, when no base model brings one."""
+
+    vocabulary: int = Field(48_000, ge=200, description="Unigram pieces")
+    text: str | None = Field(
+        None, description="folder of public text; default: FOREWARN_TEXT or ../shared/corpora/text"
+    )
+    bytes_per_language: int = Field(700_000, ge=0, description="UTF-8 bytes of public text a language")
+    path: Path | None = Field(None, description="an existing tokenizer.json to take instead")
+    require_scripts: bool = Field(True, description="refuse a tokenizer without pieces for all scripts")
+
+
+class ModelConfig(_Strict):
+    """The shape of the compact encoder (ELECTRA layout: narrow embeddings projected to the hidden width)."""
+
+    layers: int = Field(4, ge=1)
+    hidden: int = Field(256, ge=16)
+    heads: int = Field(4, ge=1)
+    intermediate: int = Field(1024, ge=16)
+    embedding: int = Field(128, ge=8)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    max_length: int = Field(160, ge=8, le=512, description="tokens, with [CLS] and [SEP]")
+
+
+class TrainConfig(_Strict):
+    """Everything that decides a training run."""
+
+    data: Path = Path("build/data")
+    out: Path = Path("runs/default")
+    base: str | None = Field(None, description="fine-tune this encoder (name or path) instead of our own shape")
+    seed: int = 7
+    tokenizer: TokenizerConfig = Field(default_factory=lambda: TokenizerConfig())  # type: ignore[call-arg]
+    model: ModelConfig = Field(default_factory=lambda: ModelConfig())  # type: ignore[call-arg]
+    lsa_rows_per_corpus: int = Field(
+        5000, ge=0, description="parallel rows a corpus for the latent-semantic start of the embeddings; 0 turns it off"
+    )
+    epochs: float = Field(8, gt=0)
+    batch: int = Field(64, ge=1)
+    learning_rate: float = Field(8e-4, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup_share: float = Field(0.06, ge=0, lt=1)
+    label_smoothing: float = Field(0.02, ge=0, lt=0.5, description="share of the target spread over all leaves")
+    balance: float = Field(
+        0.5, ge=0, le=1, description="0 samples rows as they come, 1 gives every language+source the same share"
+    )
+    augment_share: float = Field(0.35, ge=0, le=1, description="share of training views that are obfuscated")
+    patience: int = Field(3, ge=1, description="evaluations without a better recall before stopping")
+    evaluations_per_epoch: int = Field(1, ge=1)
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read and check a YAML config.
+
+    Raises:
+        ForewarnError: unreadable, unknown keys, or values out of range; says which.
+    """
+    try:
+        data: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return TrainConfig.model_validate(data)
+    except OSError as error:
+        raise ForewarnError(f"config {path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ForewarnError(f"config {path}: not YAML{f' (line {mark.line + 1})' if mark else ''}") from None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'top level'}: {e['msg']}" for e in error.errors())
+        raise ForewarnError(f"config {path}: {faults}") from None

@@ -1,0 +1,1 @@
+"""One loader a public data set: `load(files) -> Loaded`."""

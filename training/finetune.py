@@ -1,0 +1,159 @@
+"""Fine-tuning with the Hugging Face Trainer: the coarse-label loss, balanced batches, early stopping, resume."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from forewarn.inference.labels import Taxonomy
+from forewarn.training.batches import MessageDataset, collate, row_weights
+from forewarn.training.config import TrainConfig
+from forewarn.training.evaluation.metrics import auroc, recall_at_fpr
+from forewarn.training.model import coarse_loss
+from torch.utils.data import DataLoader, Sampler
+from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+
+class BalancedBatchSampler(Sampler[list[int]]):
+    """Weighted draws, cut into batches of like length so that little is padded; every epoch's draw follows from the seed."""
+
+    def __init__(self, dataset: MessageDataset, weights: torch.Tensor, batch: int, seed: int) -> None:
+        self.dataset = dataset
+        self.weights = weights
+        self.batch = batch
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer at the start of an epoch, after a resume too."""
+        self.epoch = self.dataset.epoch = epoch
+
+    def __len__(self) -> int:
+        return (len(self.dataset) + self.batch - 1) // self.batch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        drawn = torch.multinomial(self.weights, len(self.dataset), replacement=True, generator=generator).tolist()
+        batches = []
+        pool = self.batch * 50
+        for start in range(0, len(drawn), pool):
+            by_length = sorted(drawn[start : start + pool], key=lambda i: len(self.dataset.rows[i].text))
+            batches += [by_length[i : i + self.batch] for i in range(0, len(by_length), self.batch)]
+        random.Random(self.seed * 1_000_003 + self.epoch).shuffle(batches)
+        return iter(batches)
+
+
+def scam_probability(logits: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
+    """Logits (rows, leaves) to the summed probability of the scam leaves, (rows,)."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted[:, taxonomy.indices("scam")].sum(axis=1) / shifted.sum(axis=1))
+
+
+def validation_metrics(logits: np.ndarray, allowed: np.ndarray, taxonomy: Taxonomy) -> dict[str, float]:
+    """AUROC and recall at 1 % false alarms over rows that are certainly scam or certainly not."""
+    scam = np.zeros(len(taxonomy.names), dtype=bool)
+    scam[taxonomy.indices("scam")] = True
+    positive = ~(allowed & ~scam).any(axis=1)
+    certain = positive | ~(allowed & scam).any(axis=1)
+    scores = scam_probability(logits[certain], taxonomy)
+    truth = positive[certain]
+    if truth.all() or not truth.any():
+        return {"auroc": 0.0, "recall_at_1pct": 0.0}
+    return {
+        "auroc": float(auroc(scores, truth)),
+        "recall_at_1pct": float(recall_at_fpr(scores, truth, 0.01)),
+    }
+
+
+class CoarseTrainer(Trainer):
+    """The ecosystem's Trainer with our loss and our batches."""
+
+    def __init__(self, *args: Any, smoothing: float, train_sampler: BalancedBatchSampler, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.smoothing = smoothing
+        self.train_sampler = train_sampler
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The coarse-label loss of one batch."""
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        loss = coarse_loss(outputs.logits, labels, self.smoothing if model.training else 0.0)
+        return (loss, outputs) if return_outputs else loss
+
+    def get_train_dataloader(self) -> Any:
+        """Balanced batches; the accelerator passes the epoch on to the sampler."""
+        loader: DataLoader[Any] = DataLoader(
+            self.train_dataset,  # type: ignore[arg-type]
+            batch_sampler=self.train_sampler,
+            collate_fn=collate,
+        )
+        return self.accelerator.prepare(loader)
+
+
+def finetune(
+    model: PreTrainedModel, train: MessageDataset, validation: MessageDataset, config: TrainConfig, taxonomy: Taxonomy
+) -> dict[str, Any]:
+    """Train until the epochs are done or validation recall stops rising; the model ends as its best checkpoint.
+
+    Goes on from the last checkpoint in `config.out/checkpoints` when there is one. Returns the metrics and the log.
+    """
+    checkpoints = Path(config.out) / "checkpoints"
+    cuda = torch.cuda.is_available()
+    steps_per_epoch = max(1, (len(train) + config.batch - 1) // config.batch)
+    interval = max(1, steps_per_epoch // config.evaluations_per_epoch)
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch,
+        per_device_eval_batch_size=128,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        warmup_steps=int(config.warmup_share * steps_per_epoch * config.epochs),
+        lr_scheduler_type="cosine",
+        eval_strategy="steps",
+        eval_steps=interval,
+        save_strategy="steps",
+        save_steps=interval,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="recall_at_1pct",
+        greater_is_better=True,
+        logging_steps=max(1, interval // 4),
+        seed=config.seed,
+        bf16=cuda and torch.cuda.is_bf16_supported(),
+        use_cpu=not cuda,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to=[],
+    )
+
+    def metrics(prediction: EvalPrediction) -> dict[str, float]:
+        return validation_metrics(np.asarray(prediction.predictions), np.asarray(prediction.label_ids), taxonomy)
+
+    trainer = CoarseTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=collate,
+        compute_metrics=metrics,
+        callbacks=[EarlyStoppingCallback(config.patience)],
+        smoothing=config.label_smoothing,
+        train_sampler=BalancedBatchSampler(train, row_weights(train.rows, config.balance), config.batch, config.seed),
+    )
+    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    result = trainer.train(resume_from_checkpoint=last)
+    return {
+        "train_seconds": result.metrics["train_runtime"],
+        "steps": result.global_step,
+        "resumed_from": Path(last).name if last else None,
+        "validation": trainer.evaluate(),
+        "log": trainer.state.log_history,
+    }

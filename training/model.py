@@ -1,0 +1,103 @@
+"""The compact encoder, the coarse-label loss, and the checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from forewarn.inference.errors import ForewarnError
+from forewarn.inference.labels import Taxonomy
+from forewarn.training.config import ModelConfig
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, ElectraConfig, PreTrainedModel
+
+
+def new_model(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> PreTrainedModel:
+    """Our encoder from random weights: `ElectraForSequenceClassification`, one logit a leaf.
+
+    ELECTRA's layout (Clark et al. 2020, https://arxiv.org/abs/2003.10555) is a standard one with a factorised embedding,
+    which keeps a 48k vocabulary small.
+    """
+    names = dict(enumerate(taxonomy.names))
+    electra = ElectraConfig(
+        vocab_size=vocabulary,
+        embedding_size=config.embedding,
+        hidden_size=config.hidden,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        intermediate_size=config.intermediate,
+        hidden_dropout_prob=config.dropout,
+        attention_probs_dropout_prob=config.dropout,
+        max_position_embeddings=config.max_length,
+        type_vocab_size=1,
+        pad_token_id=0,
+        num_labels=len(names),
+        id2label=names,
+        label2id={name: i for i, name in names.items()},
+    )
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(electra)
+    return model
+
+
+def load_base(name: str, taxonomy: Taxonomy) -> PreTrainedModel:
+    """Any encoder from a folder or the hub, with a fresh head of one logit a leaf.
+
+    Raises:
+        ForewarnError: it cannot be loaded.
+    """
+    names = dict(enumerate(taxonomy.names))
+    try:
+        config = AutoConfig.from_pretrained(name, num_labels=len(names), id2label=names)
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(name, config=config)
+    except (OSError, ValueError) as error:
+        raise ForewarnError(f"base model {name}: cannot be loaded ({type(error).__name__}); give a folder") from None
+    return model
+
+
+def coarse_loss(logits: torch.Tensor, allowed: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+    """Minus the log of the summed probability of the leaves that each label allows, averaged over rows.
+
+    Args:
+        logits: (batch, leaves).
+        allowed: (batch, leaves) bool; at least one true a row.
+        smoothing: share of the target spread evenly over all leaves, against overconfidence.
+    """
+    log_p = torch.log_softmax(logits.float(), dim=-1)
+    inside = torch.logsumexp(log_p.masked_fill(~allowed, float("-inf")), dim=-1)
+    return -((1 - smoothing) * inside + smoothing * log_p.mean(dim=-1)).mean()
+
+
+def allowed_leaves(labels: list[str], taxonomy: Taxonomy) -> torch.Tensor:
+    """Labels to a (rows, leaves) bool tensor of allowed leaves."""
+    cache: dict[str, list[bool]] = {}
+    for label in set(labels):
+        leaves = taxonomy.resolve(label)
+        cache[label] = [name in leaves for name in taxonomy.names]
+    return torch.tensor([cache[label] for label in labels], dtype=torch.bool).reshape(len(labels), len(taxonomy.names))
+
+
+def save_checkpoint(
+    model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, taxonomy: Taxonomy, max_length: int, fingerprint: str
+) -> None:
+    """Write a standard Hugging Face folder, with `forewarn.json` for what the standard has no place for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(
+            {
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "model_max_length": max_length,
+                "pad_token": "[PAD]",
+                "unk_token": "[UNK]",
+                "cls_token": "[CLS]",
+                "sep_token": "[SEP]",
+                "mask_token": "[MASK]",
+            },
+            indent=1,
+        )
+        + "\n"
+    )
+    extra = {"max_length": max_length, "labels": taxonomy.to_dict(), "data_fingerprint": fingerprint}
+    (folder / "forewarn.json").write_text(json.dumps(extra, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,35 @@
+"""Public text in many languages (one sentence a line, `mono/LANG.txt.xz`), for the tokenizer and the embeddings."""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+
+from forewarn.inference.errors import ForewarnError
+
+
+def languages(folder: Path) -> list[str]:
+    """The languages that a text folder holds.
+
+    Raises:
+        ForewarnError: the folder has no `mono/*.txt.xz`.
+    """
+    found = sorted(path.name.removesuffix(".txt.xz") for path in (folder / "mono").glob("*.txt.xz"))
+    if not found:
+        raise ForewarnError(f"no mono/*.txt.xz under {folder}; set FOREWARN_TEXT to the folder of public text")
+    return found
+
+
+def sentences(folder: Path, language: str, max_bytes: int) -> Iterator[str]:
+    """The first `max_bytes` (UTF-8) of one language's sentences; lines with unfilled `{}` slots are left out."""
+    used = 0
+    with lzma.open(folder / "mono" / f"{language}.txt.xz", "rt", encoding="utf-8") as handle:
+        for line in handle:
+            text = line.strip()
+            if not text or "{}" in text:
+                continue
+            used += len(text.encode())
+            if used > max_bytes:
+                return
+            yield text

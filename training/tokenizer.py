@@ -1,0 +1,97 @@
+"""The tokenizer: an explicit normaliser that every platform's library runs alike, then Unigram pieces.
+
+Unigram language model: Kudo 2018, https://aclanthology.org/P18-1007/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from forewarn.inference.errors import ForewarnError
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+# One short text a script of the thirty languages: none may come out as unknown pieces.
+SCRIPT_PROBES = {
+    "Latin": "verify your account",
+    "Vietnamese": "tài khoản ngân hàng",
+    "Han simplified": "您的账户已被冻结",
+    "Han traditional": "您的帳戶已被凍結",
+    "Kana": "アカウントを確認してください",
+    "Hangul": "계좌가 정지되었습니다",
+    "Thai": "บัญชีของคุณถูกระงับ",
+    "Myanmar": "သင့်အကောင့်ကို ပိတ်ထားသည်",
+    "Khmer": "គណនីរបស់អ្នកត្រូវបានផ្អាក",
+    "Lao": "ບັນຊີຂອງທ່ານຖືກລະງັບ",
+    "Devanagari": "आपका खाता बंद है",
+    "Bengali": "আপনার অ্যাকাউন্ট বন্ধ",
+    "Tamil": "உங்கள் கணக்கு முடக்கப்பட்டது",
+    "Arabic": "تم تعليق حسابك",
+    "Persian": "حساب شما مسدود شد گچپژ",
+    "Urdu": "آپ کا اکاؤنٹ بند ہے ٹڈڑ",
+    "Cyrillic": "ваш счёт заблокирован їєґ",
+    "Greek": "ο λογαριασμός σας",
+    "Turkish": "hesabınız askıya alındı ğş",
+    "Polish": "zażółć gęślą jaźń",
+}
+
+
+def new_tokenizer() -> Tokenizer:
+    r"""An untrained tokenizer with the normaliser of the bundle contract.
+
+    NFKC folds full-width and compatibility forms, `\p{Cf}` drops zero-width and direction marks, white space becomes
+    one space, then lower case. Digits are pieces of their own: an amount or a code is a shape, not a word.
+    """
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Replace(Regex(r"\p{Cf}"), ""),
+            normalizers.Replace(Regex(r"\s+"), " "),
+            normalizers.Lowercase(),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Digits(individual_digits=True)]
+    )
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    return tokenizer
+
+
+def train_tokenizer(texts: Iterable[str] | Iterator[str], vocabulary: int, progress: bool = False) -> Tokenizer:
+    """Learn `vocabulary` Unigram pieces from texts; ids 0-4 are [PAD] [UNK] [CLS] [SEP] [MASK]."""
+    tokenizer = new_tokenizer()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocabulary,
+        special_tokens=SPECIAL_TOKENS,
+        unk_token="[UNK]",
+        max_piece_length=12,
+        show_progress=progress,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return tokenizer
+
+
+def unknown_share(tokenizer: Tokenizer, text: str) -> float:
+    """The share of a text's pieces that are [UNK] (0 to 1)."""
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    unknown = tokenizer.token_to_id("[UNK]")
+    return sum(i == unknown for i in ids) / max(len(ids), 1)
+
+
+def check_scripts(tokenizer: Tokenizer) -> None:
+    """Refuse a tokenizer that has no pieces for a script of the thirty languages.
+
+    Raises:
+        ForewarnError: naming the scripts that come out unknown.
+    """
+    missing = [script for script, text in SCRIPT_PROBES.items() if unknown_share(tokenizer, text) > 0]
+    if missing:
+        raise ForewarnError(
+            f"tokenizer: no pieces for {', '.join(missing)}; train it on text in all languages (FOREWARN_TEXT) "
+            "or set tokenizer.require_scripts: false"
+        )
