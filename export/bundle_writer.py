@@ -36,6 +36,7 @@ from forewarn.training.data.rows import Row
 
 _CALIBRATION_ROWS = 200  # for the static candidate's activation ranges
 _BATCH_SHIFT_ROWS = 200
+_EQUAL_SIZE = 1.05  # candidates this close to the smallest count as equally small
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ class Tried:
     batch_shift: float
 
     @property
-    def rank(self) -> tuple[float, bool, float]:
-        """Smallest first; of equal size one that does not depend on the batch, then the faster."""
-        return round(self.megabytes, 1), self.batch_shift > 1e-3, self.milliseconds
+    def rank(self) -> tuple[bool, float]:
+        """Among equal sizes, first one whose logits do not depend on the batch, then the faster."""
+        return self.batch_shift > 1e-3, self.milliseconds
 
     def to_dict(self) -> dict[str, Any]:
         """The row of the model card's table."""
@@ -164,15 +165,17 @@ def _choose(
         require_standard_operators(onnx.load(path))
         tried.append(measure(candidate, path))
     eligible = [x for x in tried if x.candidate.int8_embeddings]
-    passing = sorted((x for x in eligible if not x.report.failures), key=lambda x: x.rank)
+    passing = [x for x in eligible if not x.report.failures]
     if not passing:
         # Name what the least bad one breaks; the others break more.
         nearest = min(eligible, key=lambda x: (len(x.report.failures), abs(x.report.auroc_move)))
         raise GateError(f"no int8 candidate passes; {_reason(nearest)}")
-    for change in passing[0].report.languages:
+    limit = _EQUAL_SIZE * min(x.megabytes for x in passing)
+    best = min((x for x in passing if x.megabytes <= limit), key=lambda x: x.rank)
+    for change in best.report.languages:
         note = "" if change.gated else f" (not gated: {change.positives} scams, {change.negatives} others)"
         progress(f"  {change.language}: recall at 1 % {change.before:.3f} -> {change.after:.3f}{note}")
-    return tried, passing[0]
+    return tried, best
 
 
 def _reason(tried: Tried) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from forewarn.inference.errors import ForewarnError
 
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _read_evaluation(path: Path) -> dict:
+def _read_evaluation(path: Path) -> dict[str, Any]:
     try:
         evaluation = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

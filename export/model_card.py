@@ -31,7 +31,7 @@ def render_model_card(**context: Any) -> str:
 
 
 def evaluation_tables(evaluation: dict[str, Any], title: str = "", depth: int = 3) -> list[tuple[str, str]]:
-    """Title and Markdown table of every `overall` and `per_*` section of a report, at whatever depth it keeps them."""
+    """Title and Markdown table of every `overall`, `by_*` and `per_*` section of a report, however deep."""
     found = []
     for key, value in evaluation.items():
         if not value or not isinstance(value, (dict, list)):
@@ -41,8 +41,8 @@ def evaluation_tables(evaluation: dict[str, Any], title: str = "", depth: int = 
             # One set of measures, or one for each model.
             groups = value if all(isinstance(x, dict) and _flat(x) for x in value.values()) else {"all rows": value}
             found.append((path, metric_table(groups, "test rows")))
-        elif key.startswith("per_") and _is_groups(value):
-            found.append((path, metric_table(value, key.removeprefix("per_"))))
+        elif key.startswith(("by_", "per_")) and _is_groups(value):
+            found.append((path, metric_table(value, key.partition("_")[2])))
         elif isinstance(value, dict) and depth:
             found += evaluation_tables(value, path, depth - 1)
     return found

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,12 +29,12 @@ class Checkpoint:
     """A fine-tuned checkpoint folder: the torch model, its tokenizer, and what `forewarn.json` says about it."""
 
     path: Path
-    model: torch.nn.Module
+    model: Any  # a PreTrainedModel; transformers types its attributes loosely
     tokenizer: Tokenizer
     taxonomy: Taxonomy
     max_length: int
     pad_id: int
-    info: dict
+    info: dict[str, Any]
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -97,7 +98,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> onnx.ModelProto:
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            program = torch.onnx.export(
+            program: Any = torch.onnx.export(
                 _LogitsOnly(checkpoint.model).eval(),
                 (ids, torch.ones_like(ids)),
                 dynamo=True,

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from forewarn.inference.errors import ForewarnError, MissingExtraError
 
-# Subcommand -> (module with `main(argv) -> int`, extra that it needs, what it does). Modules are imported only when asked
-# for, so that `forewarn score` starts without FastAPI or torch.
+# Subcommand -> (module with `main(argv) -> int`, extra that it needs, what it does). Modules are imported only when
+# asked for, so that `forewarn score` starts without FastAPI or torch.
 COMMANDS: dict[str, tuple[str, str | None, str]] = {
     "score": ("forewarn.inference.cli_score", None, "score messages from arguments, a file or standard input"),
     "serve": ("forewarn.inference.cli_serve", "serve", "run the HTTP scoring service"),
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"forewarn: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output went away (`| head`); point stdout elsewhere so that the interpreter's flush is quiet.
+        # The reader of our output went away (`| head`); send the interpreter's last flush elsewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:

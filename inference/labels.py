@@ -1,6 +1,6 @@
 """The label taxonomy: 21 leaves under three verdicts, and the coarse labels that public data sets use.
 
-Training, export, inference and the bundle all read `labels.json` through this module, so that nobody keeps a second list.
+Training, export, inference and the bundle all read `labels.json` through this module: there is no second list.
 """
 
 from __future__ import annotations

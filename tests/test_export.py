@@ -92,7 +92,7 @@ def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     out = tmp_path_factory.mktemp("out") / "standard"
     evaluation = {
         "overall": {"auroc": 0.91, "recall_at_1": {"value": 0.5, "low": 0.4, "high": 0.6}, "curve": {"x": [1, 2, 3]}},
-        "per_language": {"en": {"auroc": 0.9, "n": 7}, "de": {"n": 5}},
+        "conditions": {"clean": {"model": {"by_language": {"en": {"auroc": 0.9, "n": 7}, "de": {"n": 5}}}}},
     }
     # A random model's scores are too close together for the real bounds to say anything about int8.
     with pytest.MonkeyPatch.context() as patch:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 # Look-alikes from the Cyrillic and Greek blocks (a small part of Unicode's confusables, UTS #39).
 _HOMOGLYPHS = str.maketrans(
-    {"a": "а", "c": "с", "e": "е", "i": "і", "o": "о", "p": "р", "x": "х", "y": "у", "s": "ѕ", "k": "κ", "v": "ν", "u": "υ",
+    {"a": "а", "c": "с", "e": "е", "i": "і", "o": "о", "p": "р", "x": "х", "y": "у", "s": "ѕ", "k": "κ", "v": "ν",
      "A": "А", "B": "В", "E": "Е", "H": "Н", "K": "К", "M": "М", "O": "О", "P": "Р", "C": "С", "T": "Т", "X": "Х",
-     "а": "a", "е": "e", "о": "o", "р": "p", "с": "c", "у": "y", "х": "x", "і": "i"}
+     "u": "υ", "а": "a", "е": "e", "о": "o", "р": "p", "с": "c", "у": "y", "х": "x", "і": "i"}
 )  # fmt: skip
 _LEET = str.maketrans(
     {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7", "A": "4", "E": "3", "I": "1", "O": "0"}

@@ -24,7 +24,7 @@ def row_weights(rows: list[Row], balance: float) -> torch.Tensor:
 class MessageDataset(Dataset[dict[str, Any]]):
     """Messages as ids, encoded when asked for, so that each epoch sees other obfuscations.
 
-    The obfuscation of a row depends on the seed, the epoch and the row alone: runs repeat, and a resumed run goes on alike.
+    The obfuscation of a row depends on the seed, the epoch and the row alone: runs repeat, resumed ones too.
     """
 
     def __init__(

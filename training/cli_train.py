@@ -97,7 +97,7 @@ def environment() -> dict[str, Any]:
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
-    """Run one training; writes `config.out` (model/, config.yaml, metrics.json, environment.json) and returns the metrics."""
+    """Run one training; fills `out` (model/, config.yaml, metrics.json, environment.json); gives the metrics."""
     started = time.monotonic()
     taxonomy = Taxonomy.load()
     info = build_info(config.data)

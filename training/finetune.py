@@ -20,7 +20,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 
 class BalancedBatchSampler(Sampler[list[int]]):
-    """Weighted draws, cut into batches of like length so that little is padded; every epoch's draw follows from the seed."""
+    """Weighted draws in batches of like length, so that little is padded; every epoch's draw follows from the seed."""
 
     def __init__(self, dataset: MessageDataset, weights: torch.Tensor, batch: int, seed: int) -> None:
         self.dataset = dataset
@@ -40,7 +40,7 @@ class BalancedBatchSampler(Sampler[list[int]]):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         drawn = torch.multinomial(self.weights, len(self.dataset), replacement=True, generator=generator).tolist()
         batches = []
-        pool = self.batch * 50
+        pool = self.batch * 8
         for start in range(0, len(drawn), pool):
             by_length = sorted(drawn[start : start + pool], key=lambda i: len(self.dataset.rows[i].text))
             batches += [by_length[i : i + self.batch] for i in range(0, len(by_length), self.batch)]

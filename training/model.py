@@ -16,8 +16,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Electra
 def new_model(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> PreTrainedModel:
     """Our encoder from random weights: `ElectraForSequenceClassification`, one logit a leaf.
 
-    ELECTRA's layout (Clark et al. 2020, https://arxiv.org/abs/2003.10555) is a standard one with a factorised embedding,
-    which keeps a 48k vocabulary small.
+    ELECTRA's layout (Clark et al. 2020, https://arxiv.org/abs/2003.10555) is a standard one with a factorised
+    embedding, which keeps a 48k vocabulary small.
     """
     names = dict(enumerate(taxonomy.names))
     electra = ElectraConfig(

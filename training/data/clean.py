@@ -9,9 +9,9 @@ import zlib
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SPACES = re.compile(r"[^\S\n]+")
 _NEWLINES = re.compile(r"\s*\n\s*")
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
-# A run of 7 or more digits, perhaps with separators: phone, account and card numbers. Shorter ones (amounts, codes, dates)
-# carry the meaning and identify nobody.
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# A run of 7 or more digits, perhaps with separators: phone, account and card numbers. Shorter ones (amounts, codes,
+# dates) carry the meaning and identify nobody.
 _LONG_NUMBER = re.compile(r"(?<![\w/.=-])\+?\d(?:[\s().-]?\d){6,}(?![\w/])")
 _TITLED_NAME = re.compile(
     r"\b(Mr|Mrs|Ms|Dr|Bw|Bi|Bapak|Ibu|Sdr|jina|Dear)(\.?:?\s*\(?)([A-Z][a-zA-Z]+(?:\s+[A-Z][a-zA-Z]+){0,2})(?=\W|$)"
@@ -35,8 +35,8 @@ def mask(text: str) -> str:
     """Replace long numbers, e-mail addresses and titled names by invented ones of the same shape.
 
     Masks that look like what they replace keep the model from learning the mask. The stand-in depends on the original
-    through a checksum, so that two mentions in one message stay the same. This is a safety net and not a promise: a name
-    without a title is not found.
+    through a checksum, so that two mentions in one message stay the same. This is a safety net and no promise: a
+    name without a title is not found.
     """
 
     def number(match: re.Match[str]) -> str:

@@ -60,8 +60,10 @@ def _signature(text: str, permutations: int) -> MinHash:
 
 
 def cluster(rows: list[Row], threshold: float = 0.6, permutations: int = 64) -> list[str]:
-    """The group of every row: rows whose skeletons share about `threshold` of their character shingles (Jaccard), and rows
-    that their source puts in one group, end up together, transitively.
+    """The group of every row.
+
+    Rows whose skeletons share about `threshold` of their character shingles (Jaccard), and rows that their source puts
+    in one group, end up together, transitively.
 
     Returns one stable group id a row.
     """

@@ -124,7 +124,8 @@ def fetch(
             path = mirror / source.folder / file.path
             if not path.is_file():
                 raise ForewarnError(
-                    f"source {source.name}: {file.path} is not in the mirror {mirror}; --skip {source.name} leaves it out"
+                    f"source {source.name}: {file.path} is not in the mirror {mirror}; "
+                    f"--skip {source.name} leaves it out"
                 )
         elif not path.is_file():
             progress(f"{source.name}: downloading {file.path} ({file.bytes:,} bytes)")

@@ -11,8 +11,8 @@ from pathlib import Path
 class Row:
     """One labelled message.
 
-    `label` is a leaf or a coarse label (see `forewarn.inference.labels`), `language` a BCP 47 tag, `channel` sms, chat or
-    call, `origin` real, written, synthetic or translated, `source` the data card's name, `group` the template or
+    `label` is a leaf or a coarse label (see `forewarn.inference.labels`), `language` a BCP 47 tag, `channel` sms, chat
+    or call, `origin` real, written, synthetic or translated, `source` the data card's name, `group` the template or
     near-duplicate cluster ("" until known), `line` where it stood ("path:line") for reports.
     """
 

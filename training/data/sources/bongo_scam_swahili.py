@@ -25,7 +25,8 @@ _LEAF_RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
         "relative_in_trouble|marketplace",
         re.compile(
             r"\b(?:i?tum[ae]|nitumie|unitumie|utanitumia|kunitumia|kutuma)\b.{0,60}"
-            r"(?:namba|kwenye|kwemye|kwa h|humu)|tumia namba hii.{0,40}ku(?:ni)?tum|jina (?:litakuja|lije|litoke|italeta|litaonyesha)"
+            r"(?:namba|kwenye|kwemye|kwa h|humu)|tumia namba hii.{0,40}ku(?:ni)?tum|"
+            r"jina (?:litakuja|lije|litoke|italeta|litaonyesha)"
         ),
     ),
 )

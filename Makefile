@@ -1,0 +1,38 @@
+# Needs Python 3.11+ and make; everything else goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: serve test lint bundle clean
+
+serve: .venv/serve.done  ## start the scoring service with the shipped bundle
+	$(BIN)/forewarn serve
+
+test: .venv/dev.done  ## run every test
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/dev.done  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@# mypy follows package names, so it is shown the folders under the names that they install as.
+	rm -rf build/types && mkdir -p build/types/forewarn
+	for part in inference training export mobile_bundle data_cards; do ln -s ../../../$$part build/types/forewarn/$$part; done
+	cd build/types && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p forewarn
+
+bundle: .venv/dev.done  ## data, training, export and evaluation of the shipped bundle, from nothing
+	$(BIN)/forewarn data build
+	$(BIN)/forewarn train training/configs/quick.yaml
+	$(BIN)/forewarn evaluate runs/quick/model --out runs/quick/evaluation
+	$(BIN)/forewarn export runs/quick/model --out mobile_bundle/standard --evaluation runs/quick/evaluation/evaluation.json
+
+.venv/serve.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[serve]'
+	touch $@
+
+.venv/dev.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@ .venv/serve.done
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,190 @@
+"""Tokenizer, augmentation, loss, sampling, config, and a whole training in seconds."""
+
+import itertools
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from forewarn.inference.errors import ForewarnError
+from forewarn.inference.labels import Taxonomy
+from forewarn.training.augment import TRICKS, obfuscate
+from forewarn.training.batches import MessageDataset, collate, row_weights
+from forewarn.training.cli_train import main, train
+from forewarn.training.config import TrainConfig, load_config
+from forewarn.training.data.dataset import write_split
+from forewarn.training.data.rows import Row
+from forewarn.training.finetune import BalancedBatchSampler
+from forewarn.training.model import allowed_leaves, coarse_loss
+from forewarn.training.tokenizer import check_scripts, new_tokenizer, train_tokenizer
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForSequenceClassification
+
+TAXONOMY = Taxonomy.load()
+
+
+def messages(count, seed=0):
+    """Invented messages in two languages: two scam scripts and two honest kinds."""
+    rng = random.Random(seed)
+    kinds = [
+        ("prize", "en", "Congratulations! You won {n} dollars, claim your prize at win-{n}.example now"),
+        ("bank_alert", "id", "Rekening anda diblokir, verifikasi segera di bank-{n}.example sebelum jam {n}"),
+        ("personal", "en", "shall we meet at {n} near the station, I will bring the books for your sister"),
+        ("ham", "id", "nanti sore kita makan bareng ya, aku sampai sekitar jam {n} dari kantor"),
+    ]
+    for i, (label, language, text) in zip(range(count), itertools.cycle(kinds)):
+        yield Row(text.format(n=rng.randrange(10, 9999)), label, language, "sms", "written", "own", f"g{i}")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer((row.text for row in messages(200)), 300)
+
+
+def test_the_normaliser_undoes_dressing_up():
+    normalise = new_tokenizer().normalizer.normalize_str
+    assert normalise("ＰＡＹ\u200b ＮＯＷ\n\tｖｉａ ①") == "pay now via 1"
+    assert normalise("e\u0301") == normalise("\u00e9")
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_normalising_twice_changes_nothing_that_carries_ids(text):
+    normalise = new_tokenizer().normalizer.normalize_str
+    once = normalise(text)
+    assert "\u200b" not in once and "\u202e" not in once
+    assert "  " not in once or "\u00a0" in text
+
+
+def test_special_ids_are_fixed(tokenizer):
+    assert [tokenizer.token_to_id(t) for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")] == [0, 1, 2, 3, 4]
+    ids = tokenizer.encode("shall we meet").ids
+    assert ids[0] == 2 and ids[-1] == 3
+
+
+def test_a_tokenizer_without_all_scripts_is_refused(tokenizer):
+    with pytest.raises(ForewarnError, match="Khmer"):
+        check_scripts(tokenizer)
+
+
+@pytest.mark.parametrize("trick", sorted(TRICKS))
+@given(text=st.text(), seed=st.integers(0, 1000))
+def test_tricks_take_any_text_and_repeat_under_a_seed(trick, text, seed):
+    function = TRICKS[trick]
+    assert function(text, random.Random(seed)) == function(text, random.Random(seed))
+
+
+def test_obfuscation_changes_most_messages():
+    rng = random.Random(3)
+    texts = ["Your parcel 77 waits at post-a.example/x, pay the fee", "tài khoản của bạn bị khóa"] * 20
+    assert sum(obfuscate(text, rng) != text for text in texts) >= 30
+
+
+def test_coarse_loss_is_minus_the_log_of_the_allowed_probability():
+    logits = torch.randn(5, 21, generator=torch.Generator().manual_seed(1))
+    labels = ["prize", "scam", "ham", "any", "unwanted"]
+    allowed = allowed_leaves(labels, TAXONOMY)
+    p = torch.softmax(logits, -1)
+    expected = torch.stack([-torch.log(p[i][allowed[i]].sum()) for i in range(5)])
+    assert torch.allclose(coarse_loss(logits, allowed), expected.mean(), atol=1e-6)
+    assert expected[3].abs() < 1e-5  # a label that allows everything teaches nothing
+
+
+def test_balance_gives_a_small_language_its_share(tokenizer):
+    rows = [Row("a", "ham", "en", "sms", "real", "x")] * 90 + [Row("b", "ham", "my", "sms", "real", "y")] * 10
+    assert row_weights(rows, 1.0)[90:].sum() == pytest.approx(row_weights(rows, 1.0)[:90].sum())
+    assert row_weights(rows, 0.0).unique().numel() == 1
+
+
+def test_batches_repeat_for_an_epoch_and_differ_between_epochs(tokenizer):
+    data = MessageDataset(list(messages(64)), tokenizer, TAXONOMY, augment_share=0.5, seed=1)
+    sampler = BalancedBatchSampler(data, row_weights(data.rows, 0.5), 8, seed=1)
+    first = list(sampler)
+    assert first == list(sampler) and sum(map(len, first)) == 64
+    one = data[0]["input_ids"]
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    assert any(data[i]["input_ids"] != other for i, other in [(0, one)]) or data.epoch == 1
+    batch = collate([data[0], data[1]])
+    assert batch["attention_mask"].sum() == len(data[0]["input_ids"]) + len(data[1]["input_ids"])
+
+
+def test_the_default_config_shows_every_setting(tmp_path):
+    import yaml
+    from forewarn.training import cli_train
+
+    path = __import__("pathlib").Path(cli_train.__file__).parent / "configs" / "default.yaml"
+    shown = yaml.safe_load(path.read_text())
+    assert load_config(path) == TrainConfig()
+    assert set(shown) == set(TrainConfig.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("epoch: 3", "epoch"), ("batch: 0", "batch"), ("model: {depth: 2}", "model.depth"), ("a: [", "YAML")],
+)
+def test_config_faults_are_named(tmp_path, text, fault, capsys):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ForewarnError, match=fault):
+        load_config(path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A whole training on 160 invented messages."""
+    folder = tmp_path_factory.mktemp("train")
+    data = folder / "data"
+    data.mkdir()
+    for split, count, seed in (("train", 160, 1), ("validation", 40, 2), ("test", 40, 3)):
+        write_split(data, split, list(messages(count, seed)))
+    (data / "build.json").write_text(json.dumps({"fingerprint": "f" * 64}))
+    settings = {
+        "data": data, "out": folder / "run", "epochs": 3, "batch": 16, "learning_rate": 3e-3, "lsa_rows_per_corpus": 0,
+        "tokenizer": {"vocabulary": 300, "bytes_per_language": 0, "require_scripts": False},
+        "model": {"layers": 1, "hidden": 32, "heads": 2, "intermediate": 64, "embedding": 16, "max_length": 48},
+    }  # fmt: skip
+    config = TrainConfig.model_validate(settings)
+    return config, train(config)
+
+
+def test_a_training_learns_and_leaves_a_standard_checkpoint(run):
+    config, metrics = run
+    assert metrics["validation"]["eval_auroc"] > 0.9
+    model = AutoModelForSequenceClassification.from_pretrained(config.out / "model")
+    logits = model(input_ids=torch.tensor([[2, 10, 11, 3]])).logits
+    assert logits.shape == (1, 21) and model.config.id2label[1] == TAXONOMY.names[1]
+    assert {"config.yaml", "metrics.json", "environment.json"} <= {p.name for p in config.out.iterdir()}
+    assert json.loads((config.out / "model" / "forewarn.json").read_text())["data_fingerprint"] == "f" * 64
+
+
+def test_a_run_goes_on_from_its_checkpoint_and_refuses_another_config(run):
+    config, _ = run
+    assert train(config)["resumed_from"].startswith("checkpoint-")
+    with pytest.raises(ForewarnError, match="another config"):
+        train(config.model_copy(update={"seed": 8}))
+
+
+def test_missing_data_is_one_line(tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text(f"data: {tmp_path / 'none'}\n")
+    with pytest.raises(ForewarnError, match="forewarn data build"):
+        main([str(tmp_path / "c.yaml")])
+
+
+def test_lsa_puts_translations_next_to_each_other(tmp_path):
+    from forewarn.training import lsa
+
+    pairs = [("water", "air"), ("house", "rumah"), ("money", "uang"), ("letter", "surat"), ("night", "malam")]
+    rng = random.Random(0)
+    docs = [[f"{a} {a}", f"{b}"] for a, b in (rng.choice(pairs) for _ in range(300))]
+    tokenizer = train_tokenizer((text for doc in docs for text in doc), 60)
+    vectors = lsa.embed(tokenizer, docs, 8, seed=0)
+
+    def vector(word):
+        found = np.mean([vectors[i] for i in tokenizer.encode(word, add_special_tokens=False).ids], axis=0)
+        return found / np.linalg.norm(found)
+
+    near = np.mean([vector(a) @ vector(b) for a, b in pairs])
+    far = np.mean([vector(a) @ vector(d) for a, _ in pairs for c, d in pairs if c != a])
+    assert near > far + 0.3
