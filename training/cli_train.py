@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
@@ -82,7 +82,8 @@ def _initialise_embeddings(model: PreTrainedModel, tokenizer: Tokenizer, rows: l
     docs = itertools.chain(([row.text[:2000]] for row in rows), public)
     vectors = lsa.embed(tokenizer, docs, config.model.embedding, config.seed)
     with torch.no_grad():
-        model.get_input_embeddings().weight.copy_(torch.from_numpy(vectors))
+        embeddings = cast(torch.nn.Embedding, model.get_input_embeddings())  # type: ignore[operator]
+        embeddings.weight.copy_(torch.from_numpy(vectors))
 
 
 def environment() -> dict[str, Any]:
@@ -122,7 +123,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     )
     metrics = finetune(model, *datasets, config, taxonomy)
     tokenizer.no_truncation()
-    save_checkpoint(model, tokenizer, config.out / "model", taxonomy, config.model.max_length, info["fingerprint"])
+    save_checkpoint(model, tokenizer, config.out / "model", taxonomy, config.model.max_length, info)
     metrics |= {
         "seconds": time.monotonic() - started,
         "parameters": sum(p.numel() for p in model.parameters()),

@@ -58,8 +58,8 @@ def validation_metrics(logits: np.ndarray, allowed: np.ndarray, taxonomy: Taxono
     """AUROC and recall at 1 % false alarms over rows that are certainly scam or certainly not."""
     scam = np.zeros(len(taxonomy.names), dtype=bool)
     scam[taxonomy.indices("scam")] = True
-    positive = ~(allowed & ~scam).any(axis=1)
-    certain = positive | ~(allowed & scam).any(axis=1)
+    positive = np.asarray(~(allowed & ~scam).any(axis=1))
+    certain = np.asarray(positive | ~(allowed & scam).any(axis=1))
     scores = scam_probability(logits[certain], taxonomy)
     truth = positive[certain]
     if truth.all() or not truth.any():

@@ -36,13 +36,15 @@ def embed(tokenizer: Tokenizer, docs: Iterable[list[str]], dimensions: int, seed
 
     Log counts times inverse document frequency, then a randomised SVD (Halko et al. 2011).
     """
-    pointers, columns, values = [0], [], []
+    pointers: list[int] = [0]
+    columns: list[int] = []
+    values: list[float] = []
     for doc in docs:
         counts: Counter[int] = Counter()
         for encoding in tokenizer.encode_batch(doc, add_special_tokens=False):
             counts.update(encoding.ids)
         columns.extend(counts)
-        values.extend(np.log1p(list(counts.values())))
+        values.extend(np.log1p(list(counts.values())).tolist())
         pointers.append(len(columns))
     size = tokenizer.get_vocab_size()
     matrix = csr_matrix(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from forewarn.inference.errors import ForewarnError
@@ -32,7 +33,6 @@ def new_model(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> PreTr
         max_position_embeddings=config.max_length,
         type_vocab_size=1,
         pad_token_id=0,
-        num_labels=len(names),
         id2label=names,
         label2id={name: i for i, name in names.items()},
     )
@@ -78,9 +78,17 @@ def allowed_leaves(labels: list[str], taxonomy: Taxonomy) -> torch.Tensor:
 
 
 def save_checkpoint(
-    model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, taxonomy: Taxonomy, max_length: int, fingerprint: str
+    model: PreTrainedModel,
+    tokenizer: Tokenizer,
+    folder: Path,
+    taxonomy: Taxonomy,
+    max_length: int,
+    info: dict[str, Any],
 ) -> None:
-    """Write a standard Hugging Face folder, with `forewarn.json` for what the standard has no place for."""
+    """Write a standard Hugging Face folder, with `forewarn.json` for what the standard has no place for.
+
+    `info` is the built data's `build.json`: its fingerprint and source names go along.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -99,5 +107,10 @@ def save_checkpoint(
         )
         + "\n"
     )
-    extra = {"max_length": max_length, "labels": taxonomy.to_dict(), "data_fingerprint": fingerprint}
+    extra: dict[str, Any] = {
+        "max_length": max_length,
+        "labels": taxonomy.to_dict(),
+        "data_fingerprint": info["fingerprint"],
+    }
+    extra["sources"] = sorted(info["sources"])
     (folder / "forewarn.json").write_text(json.dumps(extra, indent=1) + "\n", encoding="utf-8")

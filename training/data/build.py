@@ -79,9 +79,9 @@ def build(sources: list[Source], out: Path, seed: int, progress: Callable[[str],
             for source in sources
         },
     }
-    part = out / "build.json.part"
-    part.write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(out / "build.json")
+    temporary = out / "build.json.part"
+    temporary.write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(out / "build.json")
     return info
 
 
