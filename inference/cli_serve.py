@@ -60,7 +60,7 @@ def what_to_try(version: str, address: str) -> str:
             "Try:",
             f"  curl -s {address}/v1/score -H 'Content-Type: application/json' -d {shlex.quote(body)}",
             "",
-            f"API documentation: {address}/docs",
+            f"API description: {address}/openapi.json",
         ]
     )
 

@@ -152,8 +152,8 @@ class ErrorBody(BaseModel):
 
 _ERRORS: dict[int, tuple[str, str]] = {
     400: ("invalid_json", "the body is not valid JSON in UTF-8"),
-    404: ("not_found", "no such address; GET /docs lists what is there"),
-    405: ("method_not_allowed", "this address does not take this method; GET /docs lists which it takes"),
+    404: ("not_found", "no such address; GET /openapi.json lists what is there"),
+    405: ("method_not_allowed", "this address does not take this method; GET /openapi.json lists which it takes"),
     413: ("body_too_large", f"the body is larger than {MAX_BODY_BYTES} bytes; send fewer messages a request"),
     415: ("unsupported_media_type", "send JSON with the header Content-Type: application/json"),
     500: ("internal_error", "the service failed on this request; nothing of it was kept"),
@@ -347,6 +347,9 @@ def create_app(classifier: ScamClassifier) -> FastAPI:
         lifespan=lifespan,
         # A redirect to the address with the slash would send the request's own address back.
         redirect_slashes=False,
+        # The pages that FastAPI would show load their script from a public network; nothing here may need or call one.
+        docs_url=None,
+        redoc_url=None,
     )
     app.add_middleware(_Guard)
     app.add_exception_handler(RequestValidationError, _on_invalid)
