@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from forewarn.export.gate import cut_at_fpr, scam_rows
+from forewarn.export.gate import scam_rows
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.rows import Row
+from forewarn.training.evaluation.metrics import threshold_at_fpr
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
@@ -75,7 +76,7 @@ def operating_points(risk: np.ndarray, rows: Sequence[Row], taxonomy: Taxonomy) 
     points: dict[str, dict[str, float | str]] = {}
     for name, rate in (("warn", 0.01), ("block", 0.001)):
         # One step above the cut: clients compare with >= and in single precision.
-        threshold = min(1.0, (np.floor(cut_at_fpr(negatives, rate) * 1e6) + 1) / 1e6)
+        threshold = min(1.0, (np.floor(threshold_at_fpr(risk[counted], positive[counted], rate) * 1e6) + 1) / 1e6)
         alarms, caught = int((negatives >= threshold).sum()), int((risk[positive] >= threshold).sum())
         points[name] = {
             "threshold": float(threshold),

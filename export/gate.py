@@ -9,6 +9,7 @@ import numpy as np
 from forewarn.inference.errors import ForewarnError, GateError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.rows import Row
+from forewarn.training.evaluation.metrics import auroc, recall_at_fpr
 
 MAX_AUROC_MOVE = 0.003
 MAX_RECALL_MOVE = 0.02
@@ -75,29 +76,6 @@ class GateReport:
         """
         if self.failures:
             raise GateError(f"{what} does not pass the gate: {'; '.join(self.failures)}")
-
-
-def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve; ties count half. NaN when one side is empty."""
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    if not positives or not negatives:
-        return float("nan")
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts - 1) / 2
-    return float((ranks[inverse][positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
-
-
-def recall_at_fpr(scores: np.ndarray, positive: np.ndarray, rate: float) -> float:
-    """Part of the positives that score above all but `rate` of the negatives. NaN when one side is empty."""
-    if not positive.any() or positive.all():
-        return float("nan")
-    return float((scores[positive] > cut_at_fpr(scores[~positive], rate)).mean())
-
-
-def cut_at_fpr(negatives: np.ndarray, rate: float) -> float:
-    """The score that at most `rate` of the negatives exceed."""
-    ordered = np.sort(negatives)[::-1]
-    return float(ordered[min(int(rate * len(ordered) + 1e-9), len(ordered) - 1)])
 
 
 def scam_rows(rows: Sequence[Row], taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
