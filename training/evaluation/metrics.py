@@ -46,8 +46,10 @@ def recall_at_fpr(scores: ArrayLike, positive: ArrayLike, fpr: float) -> float:
 
 
 def auroc(scores: ArrayLike, positive: ArrayLike) -> float:
-    """Area under the ROC curve; NaN where one of the classes is missing."""
+    """Area under the ROC curve; NaN where one of the classes is missing or a score is not a number."""
     truth = np.asarray(positive, dtype=bool)
+    if np.isnan(scores).any():
+        return math.nan
     return float(roc_auc_score(truth, np.asarray(scores))) if truth.any() and not truth.all() else math.nan
 
 
