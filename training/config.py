@@ -35,7 +35,7 @@ class ModelConfig(_Strict):
     intermediate: int = Field(1024, ge=16)
     embedding: int = Field(128, ge=8)
     dropout: float = Field(0.1, ge=0, lt=1)
-    max_length: int = Field(160, ge=8, le=512, description="tokens, with [CLS] and [SEP]")
+    max_length: int = Field(128, ge=8, le=512, description="tokens, with [CLS] and [SEP]")
 
 
 class TrainConfig(_Strict):
@@ -50,9 +50,9 @@ class TrainConfig(_Strict):
     lsa_rows_per_corpus: int = Field(
         5000, ge=0, description="parallel rows a corpus for the latent-semantic start of the embeddings; 0 turns it off"
     )
-    epochs: float = Field(8, gt=0)
+    epochs: float = Field(6, gt=0)
     batch: int = Field(64, ge=1)
-    learning_rate: float = Field(8e-4, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     warmup_share: float = Field(0.06, ge=0, lt=1)
     label_smoothing: float = Field(0.02, ge=0, lt=0.5, description="share of the target spread over all leaves")
@@ -60,7 +60,7 @@ class TrainConfig(_Strict):
         0.5, ge=0, le=1, description="0 samples rows as they come, 1 gives every language+source the same share"
     )
     augment_share: float = Field(0.35, ge=0, le=1, description="share of training views that are obfuscated")
-    patience: int = Field(3, ge=1, description="evaluations without a better recall before stopping")
+    patience: int = Field(4, ge=1, description="evaluations without a better recall before stopping")
     evaluations_per_epoch: int = Field(1, ge=1)
 
 
