@@ -131,15 +131,21 @@ def test_config_faults_are_named(tmp_path, text, fault, capsys):
         load_config(path)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A whole training on 160 invented messages."""
-    folder = tmp_path_factory.mktemp("train")
+def built_data(folder):
+    """A built data folder under `folder`, of 160 invented training messages."""
     data = folder / "data"
     data.mkdir()
     for split, count, seed in (("train", 160, 1), ("validation", 40, 2), ("test", 40, 3)):
         write_split(data, split, list(messages(count, seed)))
     (data / "build.json").write_text(json.dumps({"fingerprint": "f" * 64, "sources": {"own": {}}}))
+    return data
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A whole training on 160 invented messages."""
+    folder = tmp_path_factory.mktemp("train")
+    data = built_data(folder)
     settings = {
         "data": data, "out": folder / "run", "epochs": 12, "batch": 16, "patience": 12,
         "learning_rate": 3e-3, "lsa_rows_per_corpus": 0,

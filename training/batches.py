@@ -48,10 +48,10 @@ class MessageDataset(Dataset[dict[str, Any]]):
         return {"input_ids": self.tokenizer.encode(text[:2000]).ids, "labels": self.allowed[index]}
 
 
-def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+def collate(items: list[dict[str, Any]], pad_id: int = 0) -> dict[str, torch.Tensor]:
     """Pad to the longest: input_ids and attention_mask (batch, sequence), labels (batch, leaves)."""
     width = max(len(item["input_ids"]) for item in items)
-    ids = torch.zeros((len(items), width), dtype=torch.long)
+    ids = torch.full((len(items), width), pad_id, dtype=torch.long)
     mask = torch.zeros((len(items), width), dtype=torch.long)
     for i, item in enumerate(items):
         length = len(item["input_ids"])

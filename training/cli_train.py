@@ -26,8 +26,9 @@ from forewarn.training.data.rows import Row
 from forewarn.training.finetune import finetune
 from forewarn.training.model import load_base, new_model, save_checkpoint
 from forewarn.training.tokenizer import check_scripts, train_tokenizer
+from forewarn.training.trim import trim, with_explicit_normaliser
 from tokenizers import Tokenizer
-from transformers import PreTrainedModel, set_seed
+from transformers import AutoTokenizer, PreTrainedModel, set_seed
 
 DEFAULT_TEXT = "../shared/corpora/text"
 
@@ -46,14 +47,12 @@ def _tokenizer_texts(config: TrainConfig, rows: list[Row]) -> Iterator[str]:
 
 
 def make_tokenizer(config: TrainConfig, rows: list[Row]) -> Tokenizer:
-    """The run's tokenizer: a given file, the base model's, or one learned from training rows and public text.
+    """The run's tokenizer: a given file, or one learned from training rows and public text.
 
     Raises:
         ForewarnError: the file is missing, or a script has no pieces.
     """
     path = config.tokenizer.path
-    if config.base:
-        path = Path(config.base) / "tokenizer.json"
     kept = config.out / "tokenizer.json"
     if kept.is_file():
         path = kept  # a resumed run must go on with the same ids
@@ -63,13 +62,30 @@ def make_tokenizer(config: TrainConfig, rows: list[Row]) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
     else:
         tokenizer = train_tokenizer(_tokenizer_texts(config, rows), config.tokenizer.vocabulary, sys.stderr.isatty())
-    if config.tokenizer.require_scripts:
-        check_scripts(tokenizer)
+    tokenizer.save(str(kept))
+    return tokenizer
+
+
+def base_model(config: TrainConfig, rows: list[Row], taxonomy: Taxonomy) -> tuple[PreTrainedModel, Tokenizer]:
+    """The encoder named by `config.base` and its tokenizer, under our normaliser and trimmed to `tokenizer.vocabulary`.
+
+    Raises:
+        ForewarnError: it cannot be loaded or trimmed.
+    """
+    assert config.base is not None
+    model = load_base(config.base, taxonomy)
+    try:
+        loaded = AutoTokenizer.from_pretrained(config.base, use_fast=True).backend_tokenizer
+    except (OSError, ValueError, AttributeError) as error:
+        raise ForewarnError(
+            f"base model {config.base}: no fast tokenizer ({type(error).__name__}); its folder needs a tokenizer.json"
+        ) from None
+    tokenizer = with_explicit_normaliser(loaded)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    tokenizer.save(str(kept))
-    tokenizer.enable_truncation(config.model.max_length)
-    return tokenizer
+    if tokenizer.get_vocab_size() > config.tokenizer.vocabulary:
+        tokenizer = trim(model, tokenizer, _tokenizer_texts(config, rows), config.tokenizer.vocabulary)
+    return model, tokenizer
 
 
 def _initialise_embeddings(model: PreTrainedModel, tokenizer: Tokenizer, rows: list[Row], config: TrainConfig) -> None:
@@ -110,13 +126,16 @@ def train(config: TrainConfig) -> dict[str, Any]:
         raise ForewarnError(f"{config.out} holds a run with another config; choose another `out` or remove the folder")
     recorded.write_text(settings)
     set_seed(config.seed)
-    tokenizer = make_tokenizer(config, train_rows)
     if config.base:
-        model = load_base(config.base, taxonomy)
+        model, tokenizer = base_model(config, train_rows, taxonomy)
     else:
+        tokenizer = make_tokenizer(config, train_rows)
         model = new_model(config.model, tokenizer.get_vocab_size(), taxonomy)
         if config.lsa_rows_per_corpus:
             _initialise_embeddings(model, tokenizer, train_rows, config)
+    if config.tokenizer.require_scripts:
+        check_scripts(tokenizer)
+    tokenizer.enable_truncation(config.model.max_length)
     datasets = (
         MessageDataset(train_rows, tokenizer, taxonomy, config.augment_share, config.seed),
         MessageDataset(validation_rows, tokenizer, taxonomy),
@@ -141,8 +160,11 @@ def main(argv: Sequence[str]) -> int:
         prog="forewarn train", description="Train a model; goes on where a killed run stopped."
     )
     parser.add_argument("config", type=Path, help="YAML config; see training/configs/default.yaml for every setting")
+    parser.add_argument("--base", help="fine-tune this encoder, a folder or a hub name (same as `base` in the config)")
     args = parser.parse_args(argv)
     config = load_config(args.config)
+    if args.base:
+        config = config.model_copy(update={"base": args.base})
     metrics = train(config)
     found = metrics["validation"]
     print(

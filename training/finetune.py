@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,7 +93,7 @@ class CoarseTrainer(Trainer):
         loader: DataLoader[Any] = DataLoader(
             self.train_dataset,  # type: ignore[arg-type]
             batch_sampler=self.train_sampler,
-            collate_fn=collate,
+            collate_fn=self.data_collator,
         )
         return self.accelerator.prepare(loader)
 
@@ -142,7 +143,7 @@ def finetune(
         args=arguments,
         train_dataset=train,
         eval_dataset=validation,
-        data_collator=collate,
+        data_collator=functools.partial(collate, pad_id=model.config.pad_token_id or 0),
         compute_metrics=metrics,
         callbacks=[EarlyStoppingCallback(config.patience)],
         smoothing=config.label_smoothing,

@@ -13,6 +13,15 @@ from forewarn.training.config import ModelConfig
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification, ElectraConfig, PreTrainedModel
 
+# The names of special tokens: ours and BERT's, or RoBERTa's.
+_SPECIAL = {
+    "pad_token": ("[PAD]", "<pad>"),
+    "unk_token": ("[UNK]", "<unk>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "mask_token": ("[MASK]", "<mask>"),
+}
+
 
 def new_model(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> PreTrainedModel:
     """Our encoder from random weights: `ElectraForSequenceClassification`, one logit a leaf.
@@ -92,16 +101,15 @@ def save_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
+    special = {
+        role: name for role, names in _SPECIAL.items() for name in names if tokenizer.token_to_id(name) is not None
+    }
     (folder / "tokenizer_config.json").write_text(
         json.dumps(
             {
                 "tokenizer_class": "PreTrainedTokenizerFast",
                 "model_max_length": max_length,
-                "pad_token": "[PAD]",
-                "unk_token": "[UNK]",
-                "cls_token": "[CLS]",
-                "sep_token": "[SEP]",
-                "mask_token": "[MASK]",
+                **special,
             },
             indent=1,
         )
