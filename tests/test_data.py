@@ -125,7 +125,7 @@ def test_changed_or_missing_files_name_the_source(mirror, tmp_path):
 
 def test_the_command_line(capsys, tmp_path):
     assert main(["data", "list"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(registry.all_sources()) == 20
+    assert len(capsys.readouterr().out.splitlines()) == len(registry.all_sources()) == 21
     assert main(["data", "fetch", "no_such_source"]) == 2
     assert "no_such_source" in capsys.readouterr().err
     assert main(["data", "stats", "--data", str(tmp_path)]) == 2

@@ -11,6 +11,8 @@ from forewarn.inference.labels import Taxonomy
 from forewarn.training.augment import augment
 from forewarn.training.data.rows import Row
 from forewarn.training.model import allowed_leaves
+from forewarn.training.scripts.corpus import NAME as SCRIPTS
+from forewarn.training.scripts.slots import fill_row
 from tokenizers import Tokenizer
 from torch.utils.data import Dataset
 
@@ -22,13 +24,21 @@ def row_weights(rows: list[Row], balance: float) -> torch.Tensor:
 
 
 class MessageDataset(Dataset[dict[str, Any]]):
-    """Messages as ids, encoded when asked for, so that each epoch sees other obfuscations.
+    """Messages as ids, encoded when asked for, so that each epoch sees other obfuscations and slot values.
+
+    With a seed it is a training view: slots of our own scripts are filled anew, and texts are obfuscated. Without one,
+    texts are taken as they are.
 
     The obfuscation of a row depends on the seed, the epoch and the row alone: runs repeat, resumed ones too.
     """
 
     def __init__(
-        self, rows: list[Row], tokenizer: Tokenizer, taxonomy: Taxonomy, augment_share: float = 0.0, seed: int = 0
+        self,
+        rows: list[Row],
+        tokenizer: Tokenizer,
+        taxonomy: Taxonomy,
+        augment_share: float = 0.0,
+        seed: int | None = None,
     ) -> None:
         self.rows = rows
         self.tokenizer = tokenizer
@@ -42,8 +52,11 @@ class MessageDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         text = self.rows[index].text
-        if self.augment_share:
-            text = augment(text, random.Random(f"{self.seed}:{self.epoch}:{index}"), self.augment_share)
+        if self.seed is not None:
+            rng = random.Random(f"{self.seed}:{self.epoch}:{index}")
+            if self.rows[index].source == SCRIPTS:
+                text = fill_row(text, rng)
+            text = augment(text, rng, self.augment_share)
         # Only the head of a very long message is used, and NFKC can be slow on megabytes.
         return {"input_ids": self.tokenizer.encode(text[:2000]).ids, "labels": self.allowed[index]}
 

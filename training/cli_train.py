@@ -119,6 +119,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     taxonomy = Taxonomy.load()
     info = build_info(config.data)
     train_rows, validation_rows = read_split(config.data, "train"), read_split(config.data, "validation")
+    with_slots = read_split(config.data, "train", keep_slots=True)
     config.out.mkdir(parents=True, exist_ok=True)
     settings = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False)
     recorded = config.out / "config.yaml"
@@ -137,7 +138,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         check_scripts(tokenizer)
     tokenizer.enable_truncation(config.model.max_length)
     datasets = (
-        MessageDataset(train_rows, tokenizer, taxonomy, config.augment_share, config.seed),
+        MessageDataset(with_slots, tokenizer, taxonomy, config.augment_share, config.seed),
         MessageDataset(validation_rows, tokenizer, taxonomy),
     )
     metrics = finetune(model, *datasets, config, taxonomy)

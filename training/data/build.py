@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,10 @@ from forewarn.training.data.dataset import write_split
 from forewarn.training.data.dedupe import cluster, merge_exact
 from forewarn.training.data.registry import Source
 from forewarn.training.data.rows import Rejected, Row
-from forewarn.training.data.split import split_rows
+from forewarn.training.data.split import SPLITS, split_rows
+from forewarn.training.scripts.corpus import NAME as SCRIPTS
+from forewarn.training.scripts.corpus import all_scripts, held_out
+from forewarn.training.scripts.slots import fill_row
 
 
 def load_source(
@@ -62,8 +66,15 @@ def build(sources: list[Source], out: Path, seed: int, progress: Callable[[str],
     rejected += removed
     progress(f"{len(rows):,} distinct texts; clustering near-duplicates")
     groups = cluster(rows)
+    fixed = _script_splits(rows, groups)
     rows = [replace(row, group=group) for row, group in zip(rows, groups, strict=True)]
-    splits = split_rows(rows, seed)
+    splits = split_rows(rows, seed, fixed)
+    # Training fills slots anew each epoch; what is measured must stay as it is.
+    for name in ("validation", "test"):
+        splits[name] = [
+            replace(row, text=fill_row(row.text, random.Random(f"{seed}:{row.text}"))) if row.source == SCRIPTS else row
+            for row in splits[name]
+        ]
     out.mkdir(parents=True, exist_ok=True)
     for name, part in splits.items():
         write_split(out, name, part)
@@ -83,6 +94,18 @@ def build(sources: list[Source], out: Path, seed: int, progress: Callable[[str],
     temporary.write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(out / "build.json")
     return info
+
+
+def _script_splits(rows: list[Row], groups: list[str]) -> dict[str, str]:
+    """The split of each group with scripts of ours: test if any of them is held out for test, and so on."""
+    scripts = [(row.group, group) for row, group in zip(rows, groups, strict=True) if row.source == SCRIPTS]
+    if not scripts:
+        return {}
+    splits = held_out(all_scripts())
+    fixed: dict[str, str] = {}
+    for script, group in scripts:
+        fixed[group] = max(fixed.get(group, "train"), splits[script], key=SPLITS.index)
+    return fixed
 
 
 def _write_lines(path: Path, rejected: list[Rejected]) -> None:

@@ -1,4 +1,4 @@
-"""`forewarn data list | fetch | build | stats`."""
+"""`forewarn data list | fetch | build | stats | check`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from forewarn.inference.errors import ForewarnError, GateError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.data import registry
 from forewarn.training.data.build import build
 from forewarn.training.data.dataset import read_split
 from forewarn.training.data.split import SPLITS
+from forewarn.training.scripts.check import check_language, copies_across
+from forewarn.training.scripts.corpus import all_scripts, corpus_folder
 
 
 def _say(line: str) -> None:
@@ -38,6 +41,33 @@ def _stats(folder: Path) -> None:
     print(f"{'all':28} {'':9} {'':24} {counts.total():7,}")
 
 
+def _check(languages: list[str]) -> int:
+    taxonomy = Taxonomy.load()
+    scripts = [s for s in all_scripts() if not languages or s.language in languages]
+    if missing := set(languages) - {s.language for s in scripts}:
+        raise ForewarnError(f"no scripts in {', '.join(sorted(missing))}; the rows lie in {corpus_folder()}")
+    faults = 0
+    print(f"{'language':9} {'rows':>5} {'hard':>9} {'length 5/50/95 %':>17} {'likeness':>8} {'distinct':>8}  tells")
+    for language in sorted({s.language for s in scripts}):
+        report = check_language(language, [s for s in scripts if s.language == language], taxonomy)
+        tells = " ".join(f"{name} {value:.2f}" for name, value in report.tells.items())
+        hard = f"{report.hard_scams:.0%}/{report.hard_honest:.0%}"
+        lengths = "/".join(map(str, report.lengths))
+        print(
+            f"{language:9} {report.rows:5} {hard:>9} {lengths:>17} "
+            f"{report.likeness:8.3f} {report.distinct:8.3f}  {tells}"
+        )
+        for error in report.errors:
+            print(f"  {language}: {error}", file=sys.stderr)
+        faults += len(report.errors)
+    for pair in copies_across(scripts):
+        print(f"  {pair}", file=sys.stderr)
+        faults += 1
+    if faults:
+        raise GateError(f"the corpus has {faults} faults; mend the rows named above")
+    return 0
+
+
 def main(argv: Sequence[str]) -> int:
     """Run `forewarn data`; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -54,7 +84,11 @@ def main(argv: Sequence[str]) -> int:
             command.add_argument("--seed", type=int, default=20261125)
     stats = commands.add_parser("stats", help="rows by source, language and label")
     stats.add_argument("--data", type=Path, default=Path("build/data"))
+    check = commands.add_parser("check", help="validate our own scripts (exit code 4 when something must be mended)")
+    check.add_argument("languages", nargs="*", help="only these (default: all)")
     args = parser.parse_args(argv)
+    if args.command == "check":
+        return _check(args.languages)
     if args.command == "list":
         _list()
     elif args.command == "stats":

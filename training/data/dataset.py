@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from forewarn.inference.errors import ForewarnError
 from forewarn.training.data.rows import Row
+from forewarn.training.scripts.corpus import NAME as SCRIPTS
+from forewarn.training.scripts.slots import fill_row
 
 COLUMNS = ("text", "label", "language", "channel", "origin", "source", "group", "line")
 
@@ -22,8 +25,10 @@ def write_split(folder: Path, split: str, rows: list[Row]) -> None:
     part.replace(folder / f"{split}.parquet")
 
 
-def read_split(folder: Path, split: str) -> list[Row]:
+def read_split(folder: Path, split: str, keep_slots: bool = False) -> list[Row]:
     """The rows of one split.
+
+    Slots of our own scripts are filled, the same way at every reading, unless `keep_slots`: training fills them itself.
 
     Raises:
         ForewarnError: the folder holds no such split.
@@ -31,7 +36,12 @@ def read_split(folder: Path, split: str) -> list[Row]:
     path = folder / f"{split}.parquet"
     if not path.is_file():
         raise ForewarnError(f"no {split}.parquet in {folder}; run `forewarn data build --out {folder}` first")
-    return [Row(**record) for record in pq.read_table(path).to_pylist()]
+    rows = [Row(**record) for record in pq.read_table(path).to_pylist()]
+    if split == "train" and not keep_slots:
+        for row in rows:
+            if row.source == SCRIPTS:
+                row.text = fill_row(row.text, random.Random(row.text))
+    return rows
 
 
 def build_info(folder: Path) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Source:
-    """A public data set, as its card's `source.json` states it."""
+    """A data set, as its card's `source.json` states it; our own have no repository and no file list."""
 
     name: str
     repository: str
@@ -42,6 +42,11 @@ class Source:
     origin: str
     mask_personal_data: bool
     files: tuple[SourceFile, ...]
+
+    @property
+    def ours(self) -> bool:
+        """Whether the rows lie in the card's own folder."""
+        return not self.repository
 
     @property
     def folder(self) -> str:
@@ -116,6 +121,9 @@ def fetch(
     Raises:
         ForewarnError: a file is missing, cannot be downloaded, or has other bytes than the card says.
     """
+    if source.ours:
+        rows = Path(str(files("forewarn.data_cards"))) / source.name / "rows"
+        return {path.name: path for path in sorted(rows.glob("*.jsonl"))}
     mirror = mirror_folder()
     paths = {}
     for file in source.files:

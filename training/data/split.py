@@ -18,9 +18,9 @@ def split_of(group: str, seed: int, validation: float = 0.1, test: float = 0.2) 
     return "validation" if position < test + validation else "train"
 
 
-def split_rows(rows: list[Row], seed: int) -> dict[str, list[Row]]:
-    """Rows by split. Rows of one group are never on two sides."""
+def split_rows(rows: list[Row], seed: int, fixed: dict[str, str] | None = None) -> dict[str, list[Row]]:
+    """Rows by split, where `fixed` gives some groups their split. Rows of one group are never on two sides."""
     splits: dict[str, list[Row]] = {name: [] for name in SPLITS}
     for row in rows:
-        splits[split_of(row.group, seed)].append(row)
+        splits[(fixed or {}).get(row.group) or split_of(row.group, seed)].append(row)
     return splits

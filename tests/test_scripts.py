@@ -1,0 +1,87 @@
+"""Our own scripts: filling, splits, and their way through the build."""
+
+import random
+import re
+from collections import Counter
+
+import pytest
+from forewarn.inference.labels import Taxonomy
+from forewarn.training.batches import MessageDataset
+from forewarn.training.data import registry
+from forewarn.training.data.build import build
+from forewarn.training.data.dataset import read_split
+from forewarn.training.scripts.corpus import SLOTS, Script, all_scripts, held_out
+from forewarn.training.scripts.slots import fill, places
+from forewarn.training.tokenizer import train_tokenizer
+
+SCRIPTS = all_scripts()
+OURS = "forewarn_scripts"
+
+
+def script(text, label="parcel_delivery", language="en", region="GB"):
+    return Script("x-1", text, label, language, region, "sms", "neutral", (), False)
+
+
+def test_a_filled_script_has_no_slot_left_and_repeats_under_a_seed():
+    for item in SCRIPTS[::7]:
+        text = fill(item, random.Random(1))
+        assert not re.search(r"\{\w+\}", text)
+        assert text == fill(item, random.Random(1))
+
+
+@pytest.mark.parametrize("region", sorted(places()))
+def test_every_place_fills_every_slot(region):
+    text = " ".join(f"{{{slot}}}" for slot in SLOTS)
+    for language in ("en", "th", "zh-Hans"):
+        assert "{" not in fill(script(text, language=language, region=region), random.Random(3))
+
+
+def test_a_slot_named_twice_has_one_value():
+    one, two = fill(script("{amount}|{amount}"), random.Random(5)).split("|")
+    assert one == two
+
+
+def test_scam_links_are_never_official_hosts_and_honest_ones_are():
+    official = set(places()["GB"]["sites"])
+    services = ("bit.ly", "wa.me", "t.me", "forms.gle", "tinyurl.com")
+
+    def hosts(label):
+        links = (fill(script("{url}", label), random.Random(i)) for i in range(300))
+        return {re.sub(r"^(https://|www\.)", "", link).split("/")[0] for link in links}
+
+    scams, honest = hosts("parcel_delivery"), hosts("transactional")
+    assert not scams & official
+    assert honest - set(services) <= official
+    # Real services stand on both sides, so that neither is a tell.
+    assert set(services) <= scams and set(services) <= honest
+
+
+def test_fifteen_in_a_hundred_scripts_of_each_kind_are_held_out_by_hash():
+    splits = held_out(SCRIPTS)
+    for (language, label), count in Counter((s.language, s.label) for s in SCRIPTS).items():
+        held = sum(splits[s.id] == "test" for s in SCRIPTS if (s.language, s.label) == (language, label))
+        assert held == round(0.15 * count)
+    assert splits == held_out(reversed(SCRIPTS))
+
+
+def test_scripts_are_built_with_slots_for_training_and_filled_for_measuring(tmp_path):
+    build(registry.select([OURS], []), tmp_path, 1, lambda _: None)
+    kept = read_split(tmp_path, "train", keep_slots=True)
+    assert any("{" in row.text for row in kept)
+    for split in ("train", "validation", "test"):
+        assert not any(re.search(r"\{\w+\}", row.text) for row in read_split(tmp_path, split))
+    # A held-out script, and whatever is near it, is never trained on.
+    splits = held_out(SCRIPTS)
+    held = {s.text for s in SCRIPTS if splits[s.id] == "test"}
+    assert held and not held & {row.text for row in kept}
+
+
+def test_training_sees_new_values_each_epoch(tmp_path):
+    build(registry.select([OURS], []), tmp_path, 1, lambda _: None)
+    rows = [row for row in read_split(tmp_path, "train", keep_slots=True) if "{amount}" in row.text][:20]
+    tokenizer = train_tokenizer((row.text for row in rows), 300)
+    data = MessageDataset(rows, tokenizer, Taxonomy.load(), seed=1)
+    first = [data[i]["input_ids"] for i in range(len(rows))]
+    assert first == [data[i]["input_ids"] for i in range(len(rows))]
+    data.epoch = 1
+    assert first != [data[i]["input_ids"] for i in range(len(rows))]

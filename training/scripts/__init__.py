@@ -1,0 +1,1 @@
+"""The project's own scam scripts and honest messages: reading, filling slots, checking."""

@@ -1,0 +1,209 @@
+"""The validator of our own corpus: counts, slots, writing systems, near-duplicates, personal data, and cheap tells.
+
+A tell is a feature of one dimension (length, any link, digits, capitals, emoji, punctuation) by which scams and honest
+rows of a language could be told apart without reading them: a model would learn it and fail on real messages.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from forewarn.inference.labels import Taxonomy
+from forewarn.training.data.dedupe import skeleton
+from forewarn.training.evaluation.metrics import auroc
+from forewarn.training.scripts.corpus import SLOTS, Script
+from forewarn.training.scripts.slots import fill, places
+
+SCAM_SCRIPTS = 16
+HONEST_SCRIPTS = {"promotion": 24, "personal": 60, "transactional": 80, "public_notice": 40}
+HARD_SCAMS, HARD_HONEST = 1 / 3, 1 / 2
+MAX_TELL = 0.60
+MAX_LIKENESS = 0.6
+MIN_IN_SCRIPT = 0.9
+
+# The writing systems that a language's rows are in (prefixes of Unicode character names). Romanised rows are named
+# where people really write them. Languages in Latin letters are identified by their words instead.
+_SCRIPTS = {
+    "zh": ("CJK",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL",), "th": ("THAI",), "my": ("MYANMAR",),
+    "km": ("KHMER",), "lo": ("LAO",), "hi": ("DEVANAGARI", "LATIN"), "bn": ("BENGALI",), "ta": ("TAMIL",),
+    "ur": ("ARABIC", "LATIN"), "ar": ("ARABIC",), "fa": ("ARABIC",), "ru": ("CYRILLIC",), "uk": ("CYRILLIC",),
+    "el": ("GREEK",),
+}  # fmt: skip
+# What a word-based identifier may take a language's short messages for: close relatives, and English where it is mixed.
+_TAKEN_FOR = {
+    "en": {"en"}, "id": {"id", "ms", "jv", "en"}, "ms": {"ms", "id", "jv", "en"}, "vi": {"vi", "en"},
+    "fil": {"tl", "en", "es"}, "sw": {"sw", "en"}, "es": {"es", "gl", "ca", "pt", "an"}, "pt": {"pt", "gl", "es"},
+    "fr": {"fr", "en"}, "de": {"de", "en", "lb"}, "it": {"it", "es"}, "nl": {"nl", "af", "en"}, "pl": {"pl"},
+    "tr": {"tr", "az"}, "hr": {"hr", "bs", "sr", "sl"},
+}  # fmt: skip
+MIN_IDENTIFIED = 0.75
+
+_LINK = re.compile(r"https?://|www\.|\b[\w-]+\.[a-z]{2,10}(?:/|\b)", re.IGNORECASE)
+_EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf]")
+_LITERAL_NUMBER = re.compile(r"\+?\d(?:[ .-]?\d){8,}")
+_LITERAL_EMAIL = re.compile(r"[\w.+-]+@(?!example\.)[\w-]+\.\w+")
+
+FEATURES: dict[str, Callable[[str], float]] = {
+    "length": lambda text: len(text),
+    "any link": lambda text: bool(_LINK.search(text)),
+    "digits": lambda text: sum(c.isdigit() for c in text),
+    "capitals": lambda text: sum(c.isupper() for c in text) / len(text),
+    "emoji": lambda text: len(_EMOJI.findall(text)),
+    "punctuation": lambda text: sum(unicodedata.category(c).startswith("P") for c in text) / len(text),
+}
+
+
+@dataclass
+class LanguageReport:
+    """What was found in one language: figures, and errors that a person must mend (each names its rows)."""
+
+    language: str
+    rows: int = 0
+    hard_scams: float = 0.0
+    hard_honest: float = 0.0
+    lengths: tuple[int, int, int] = (0, 0, 0)
+    tells: dict[str, float] = field(default_factory=dict)
+    likeness: float = 0.0
+    distinct: float = 0.0
+    identified: float = 1.0
+    errors: list[str] = field(default_factory=list)
+
+
+def grams(text: str, size: int = 3) -> frozenset[str]:
+    """Character n-grams of what stays of a text without slots, digits and punctuation."""
+    bare = skeleton(re.sub(r"\{\w+\}", " ", text)).replace(" ", "").replace("0", "")
+    return frozenset(bare[i : i + size] for i in range(max(1, len(bare) - size + 1)))
+
+
+def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
+    """Share of common members."""
+    return len(a & b) / max(1, len(a | b))
+
+
+def likeness(texts: list[str]) -> float:
+    """Mean Jaccard of the character trigrams over all pairs of texts (0: nothing in common, 1: the same)."""
+    sets = [grams(text) for text in texts]
+    pairs = [jaccard(sets[i], sets[j]) for i in range(len(sets)) for j in range(i)]
+    return float(np.mean(pairs)) if pairs else 0.0
+
+
+def distinct_share(texts: list[str], size: int = 5) -> float:
+    """Distinct character 5-grams over all 5-grams (distinct-n, Li et al. 2016, https://aclanthology.org/N16-1014/)."""
+    every = [bare[i : i + size] for bare in map(skeleton, texts) for i in range(len(bare) - size + 1)]
+    return len(set(every)) / max(1, len(every))
+
+
+def _in_script(text: str, prefixes: tuple[str, ...]) -> bool:
+    letters = [c for c in re.sub(r"\{\w+\}", "", text) if c.isalpha()]
+    inside = sum(unicodedata.name(c, "").startswith(prefixes) for c in letters)
+    # Brands and links are in Latin letters everywhere: a third in the own script says that the message is.
+    return not letters or inside >= len(letters) / 3
+
+
+def _identified_share(language: str, texts: list[str]) -> float:
+    import py3langid
+
+    long_enough = [re.sub(r"\{\w+\}", " ", text) for text in texts if len(text) >= 50]
+    taken_for = _TAKEN_FOR[language]
+    return sum(py3langid.classify(text)[0] in taken_for for text in long_enough) / max(1, len(long_enough))
+
+
+def check_language(language: str, scripts: list[Script], taxonomy: Taxonomy) -> LanguageReport:
+    """Check all rows of one language."""
+    report = LanguageReport(language, len(scripts))
+    errors = report.errors
+    scam_leaves = {leaf.name for leaf in taxonomy.leaves if leaf.verdict == "scam"}
+    counts = Counter(script.label for script in scripts)
+    for name in taxonomy.names:
+        need = SCAM_SCRIPTS if name in scam_leaves else HONEST_SCRIPTS[name]
+        if counts[name] < need:
+            errors.append(f"{name}: {counts[name]} scripts, {need} needed")
+    if unknown := set(counts) - set(taxonomy.names):
+        errors.append(f"unknown labels {sorted(unknown)}")
+    for script in scripts:
+        if set(script.slots) - set(SLOTS) or script.text.count("{") != script.text.count("}"):
+            errors.append(f"{script.id}: unknown or broken slot")
+        if script.language != language or not script.id.startswith(f"{language}-{script.label}-"):
+            errors.append(f"{script.id}: id, language or label do not agree")
+        if script.region not in places():
+            errors.append(f"{script.id}: region {script.region} is not in places.yaml")
+        if not 4 <= len(script.text) <= 600:
+            errors.append(f"{script.id}: {len(script.text)} characters")
+        if _LITERAL_NUMBER.search(script.text) or _LITERAL_EMAIL.search(script.text):
+            errors.append(f"{script.id}: a literal long number or e-mail address; use {{phone}}, {{ref}} or {{email}}")
+    if errors:
+        return report
+    _check_writing(report, [script.text for script in scripts])
+    _check_likeness(report, scripts, scam_leaves)
+    scam = np.array([script.label in scam_leaves for script in scripts])
+    hard = np.array([script.hard for script in scripts])
+    report.hard_scams, report.hard_honest = float(hard[scam].mean()), float(hard[~scam].mean())
+    if report.hard_scams < HARD_SCAMS or report.hard_honest < HARD_HONEST:
+        errors.append(f"hard rows: {report.hard_scams:.0%} of scams, {report.hard_honest:.0%} of honest ones")
+    _check_tells(report, scripts, scam)
+    return report
+
+
+def _check_writing(report: LanguageReport, texts: list[str]) -> None:
+    base = report.language.split("-")[0]
+    if base in _SCRIPTS:
+        report.identified = float(np.mean([_in_script(text, _SCRIPTS[base]) for text in texts]))
+        least = MIN_IN_SCRIPT
+    else:
+        report.identified = _identified_share(base, texts)
+        least = MIN_IDENTIFIED
+    if report.identified < least:
+        report.errors.append(
+            f"only {report.identified:.0%} of the rows look like {report.language} ({least:.0%} needed)"
+        )
+    lengths = [len(text) for text in texts]
+    report.lengths = (int(np.percentile(lengths, 5)), int(np.median(lengths)), int(np.percentile(lengths, 95)))
+    if report.lengths[2] < 3 * report.lengths[0]:
+        report.errors.append("lengths: the 95th percentile is under three times the 5th")
+
+
+def _check_likeness(report: LanguageReport, scripts: list[Script], scam_leaves: set[str]) -> None:
+    by_leaf: dict[str, list[Script]] = defaultdict(list)
+    for script in scripts:
+        by_leaf[script.label].append(script)
+    sets = [(script.id, grams(script.text)) for script in scripts]
+    for i, (name, own) in enumerate(sets):
+        for other, theirs in sets[:i]:
+            if jaccard(own, theirs) > MAX_LIKENESS:
+                report.errors.append(f"{name}: nearly the same as {other}")
+    report.likeness = float(np.mean([likeness([s.text for s in by_leaf[leaf]]) for leaf in sorted(scam_leaves)]))
+    report.distinct = distinct_share([script.text for script in scripts])
+
+
+def _check_tells(report: LanguageReport, scripts: list[Script], scam: np.ndarray) -> None:
+    texts = [fill(script, random.Random(script.id)) for script in scripts]
+    for name, feature in FEATURES.items():
+        area = auroc(np.array([float(feature(text)) for text in texts]), scam)
+        report.tells[name] = max(area, 1 - area)
+        if report.tells[name] > MAX_TELL:
+            report.errors.append(f"{name} alone tells scams from honest rows (AUROC {area:.2f}, at most {MAX_TELL})")
+
+
+def copies_across(scripts: list[Script]) -> list[str]:
+    """Pairs of rows in two languages that share an unusual frame: the same four or more slots and numbers in one leaf.
+
+    A translation keeps the values and the slots in order, whatever the words are. A hint for a reader, not a proof.
+    """
+    frames: dict[tuple[str, tuple[str, ...]], Script] = {}
+    found = []
+    for script in scripts:
+        frame = tuple(re.findall(r"\{\w+\}|\d+", script.text))
+        if len(set(frame)) < 4:
+            continue
+        other = frames.setdefault((script.label, frame), script)
+        if other.language != script.language:
+            found.append(
+                f"{script.id} and {other.id}: the same {len(frame)} slots and numbers in order; a translation?"
+            )
+    return found

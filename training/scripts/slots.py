@@ -1,0 +1,270 @@
+"""Fill the slots of a script as its place would write them: money, dates, numbers, names, links.
+
+Money and dates come from Babel (CLDR), phone formats from phonenumbers, names from Faker where it knows the locale. All
+links of scams are invented: a brand's name, a lure word, random characters and a cheap top-level domain, or a made-up
+invitation on a real chat or form service. Phone numbers are drawn from the example ranges' shape, not from a directory.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import phonenumbers
+import yaml
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_time
+from babel.numbers import format_currency, format_decimal
+from faker import Faker
+from faker.config import AVAILABLE_LOCALES
+from forewarn.inference.errors import ForewarnError
+from forewarn.training.data.clean import clean
+from forewarn.training.scripts.corpus import Script, all_scripts
+
+_SLOT = re.compile(r"\{(\w+)\}")
+_LURES = [
+    "pay",
+    "secure",
+    "track",
+    "verify",
+    "update",
+    "help",
+    "service",
+    "gift",
+    "claim",
+    "login",
+    "my",
+    "info",
+    "online",
+]
+_CHEAP = ["top", "xyz", "icu", "vip", "cc", "shop", "site", "live", "info", "com", "net", "link", "online", "click"]
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+
+
+@cache
+def places() -> dict[str, dict[str, Any]]:
+    """Region -> currency, price level and local names; `default` for what a region lacks."""
+    text = (files("forewarn.training") / "scripts" / "places.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return loaded
+
+
+@cache
+def _locale(language: str, region: str) -> Locale:
+    for tag in (f"{language}-{region}", language.split("-")[0]):
+        try:
+            return Locale.parse(tag, sep="-")
+        except (UnknownLocaleError, ValueError):
+            continue
+    return Locale("en")
+
+
+@cache
+def _faker(language: str, region: str) -> Faker:
+    base = {"zh-Hans": "zh", "zh-Hant": "zh", "fil": "fil"}.get(language, language.split("-")[0])
+    for tag in (f"{base}_{region}", *sorted(x for x in AVAILABLE_LOCALES if x.startswith(f"{base}_"))):
+        if tag in AVAILABLE_LOCALES:
+            return Faker(tag)
+    return Faker("en_US")
+
+
+class Filler:
+    """Fills one script; the same `rng` state gives the same text, and a slot named twice has one value."""
+
+    def __init__(self, script: Script, rng: random.Random) -> None:
+        self.script = script
+        self.rng = rng
+        self.place = {**places()["default"], **places().get(script.region, {})}
+        self.locale = _locale(script.language, script.region)
+        # Links of honest rows are official ones; what counts as honest is the leaf's verdict.
+        self.honest = script.label in ("promotion", "personal", "transactional", "public_notice")
+
+    def fill(self) -> str:
+        """The script's text with every slot filled."""
+        values: dict[str, str] = {}
+
+        def value(match: re.Match[str]) -> str:
+            name = match[1]
+            if name not in values:
+                values[name] = str(getattr(self, f"_{name}")())
+            return values[name]
+
+        return _SLOT.sub(value, self.script.text)
+
+    def _digits(self, count: int) -> str:
+        return "".join(self.rng.choice("0123456789") for _ in range(count))
+
+    def _token(self, count: int) -> str:
+        return "".join(self.rng.choice(_LETTERS) for _ in range(count))
+
+    def _money(self, low: float, high: float) -> str:
+        unit = float(self.place["unit"])
+        value = unit * low * (high / low) ** self.rng.random()
+        # People write round sums; banks write exact ones.
+        value = round(value, -max(0, len(str(int(value))) - 2)) if self.rng.random() < 0.6 else round(value, 2)
+        if unit >= 100:
+            value = round(value / 100) * 100 or 100
+        currency = self.place["currency"]
+        whole = value == int(value)
+        style = self.rng.random()
+        if style < 0.55:
+            return format_currency(
+                value, currency, locale=self.locale, currency_digits=not whole, format=None, decimal_quantization=True
+            ).replace("\xa0", " ")
+        number = format_decimal(int(value) if whole else value, locale=self.locale)
+        return self.rng.choice(self.place["money"]).format(number) if style < 0.95 else str(number)
+
+    def _amount(self) -> str:
+        return self._money(10, 500)
+
+    def _small_amount(self) -> str:
+        return self._money(0.5, 8)
+
+    def _big_amount(self) -> str:
+        return self._money(500, 50_000)
+
+    def _name(self) -> str:
+        fake = _faker(self.script.language, self.script.region)
+        fake.seed_instance(self.rng.randrange(2**32))
+        return str(fake.first_name())
+
+    def _full_name(self) -> str:
+        fake = _faker(self.script.language, self.script.region)
+        fake.seed_instance(self.rng.randrange(2**32))
+        return str(fake.name())
+
+    def _url(self) -> str:
+        scheme = self.rng.choice(["https://", "", "", "www."])
+        tail = "" if self.rng.random() < 0.4 else "/" + self._token(self.rng.randint(3, 8))
+        if self.rng.random() < 0.2:
+            return self._service_link()
+        site = self._site()
+        if self.honest:
+            return scheme + site + tail
+        brand = site.split(".")[0]
+        joint = self.rng.choice(["-", "", "."])
+        host = joint.join(self.rng.sample([brand, self.rng.choice(_LURES)], 2))
+        return f"{scheme}{host}-{self._token(self.rng.randint(2, 4))}.{self.rng.choice(_CHEAP)}{tail}"
+
+    def _site(self) -> str:
+        """An official host of the place; one whose name the text mentions, where there is one."""
+        text = self.script.text.lower().replace(" ", "")
+        named = [site for site in self.place["sites"] if site.split(".")[0] in text]
+        return str(self.rng.choice(named or self.place["sites"]))
+
+    def _service_link(self) -> str:
+        token = self._token(self.rng.randint(6, 9))
+        return self.rng.choice(
+            [
+                f"bit.ly/{token}",
+                f"wa.me/{self._digits(11)}",
+                f"t.me/{token}",
+                f"forms.gle/{token}",
+                f"tinyurl.com/{token}",
+            ]
+        )
+
+    def _phone(self) -> str:
+        example = phonenumbers.example_number_for_type(self.script.region, phonenumbers.PhoneNumberType.MOBILE)
+        if example is None:
+            return "+" + self._digits(11)
+        national = str(example.national_number)
+        example.national_number = int(national[:2] + self._digits(len(national) - 2))
+        style = self.rng.choice([phonenumbers.PhoneNumberFormat.NATIONAL, phonenumbers.PhoneNumberFormat.INTERNATIONAL])
+        written = phonenumbers.format_number(example, style)
+        return re.sub(r"[ -]", "", written) if self.rng.random() < 0.5 else written
+
+    def _pick(self, kind: str) -> str:
+        return str(self.rng.choice(self.place[kind]))
+
+    def _bank(self) -> str:
+        return self._pick("banks")
+
+    def _shop(self) -> str:
+        return self._pick("shops")
+
+    def _courier(self) -> str:
+        return self._pick("couriers")
+
+    def _operator(self) -> str:
+        return self._pick("operators")
+
+    def _city(self) -> str:
+        return self._pick("cities")
+
+    def _company(self) -> str:
+        return self._pick("shops")
+
+    def _day(self) -> date:
+        # A window around a fixed day: the text must not depend on when it is filled.
+        return date(2026, 6, 1) + timedelta(days=self.rng.randrange(-300, 300))
+
+    def _date(self) -> str:
+        day = self._day()
+        style = self.rng.random()
+        if style < 0.4:
+            return format_date(day, "short", locale=self.locale)
+        if style < 0.7:
+            return format_date(day, self.place["day"], locale=self.locale)
+        return f"{day.day}/{day.month}" if style < 0.9 else format_date(day, "medium", locale=self.locale)
+
+    def _time(self) -> str:
+        moment = time(self.rng.randint(7, 22), self.rng.choice([0, 5, 15, 20, 30, 45, self.rng.randrange(60)]))
+        if self.rng.random() < 0.6:
+            return f"{moment.hour}:{moment.minute:02d}"
+        return format_time(datetime.combine(self._day(), moment), "short", locale=self.locale).replace("\u202f", " ")
+
+    def _code(self) -> str:
+        return self._digits(self.rng.choice([4, 6, 6, 6, 8]))
+
+    def _ref(self) -> str:
+        letters = "".join(self.rng.choice("ABCDEFGHKLMNPRSTUVWXYZ") for _ in range(self.rng.choice([0, 2, 2, 3])))
+        return letters + self._digits(self.rng.randint(6, 11))
+
+    def _account(self) -> str:
+        return self.rng.choice(["XX{}", "*{}", "****{}", "xxx-x-x{}-x", "...{}"]).format(self._digits(4))
+
+    def _card4(self) -> str:
+        return self._digits(4)
+
+    def _days(self) -> str:
+        return str(self.rng.choice([1, 2, 3, 5, 7, 10, 14, 30]))
+
+    def _percent(self) -> str:
+        return f"{self.rng.choice([1.5, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70]):g}%"
+
+    def _handle(self) -> str:
+        return self.rng.choice(["@", "", ""]) + self._token(self.rng.randint(5, 9))
+
+    def _email(self) -> str:
+        return f"{self._token(6)}@{self.rng.choice(['gmail.com', 'outlook.com', 'example.com', 'mail.com'])}"
+
+    def _plate(self) -> str:
+        return "".join(self.rng.choice("ABCDEFGHJKLMNPRSTUVWXYZ") for _ in range(3)) + " " + self._digits(4)
+
+
+@cache
+def _by_text() -> dict[str, Script]:
+    return {clean(script.text): script for script in all_scripts()}
+
+
+def fill_row(text: str, rng: random.Random) -> str:
+    """Fill a row of built data, whose text is that of a script.
+
+    Raises:
+        ForewarnError: the script is no longer in the corpus.
+    """
+    script = _by_text().get(text)
+    if script is None:
+        raise ForewarnError("a built row matches no script any more; run `forewarn data build` again")
+    return fill(replace(script, text=text), rng)
+
+
+def fill(script: Script, rng: random.Random) -> str:
+    """The script's text with its slots filled by `rng`."""
+    return Filler(script, rng).fill()
