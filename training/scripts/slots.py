@@ -27,6 +27,7 @@ from forewarn.training.data.clean import clean
 from forewarn.training.scripts.corpus import Script, all_scripts
 
 _SLOT = re.compile(r"\{(\w+)\}")
+_INSTITUTIONS = ("banks", "shops", "couriers", "operators", "cities", "money")
 _LURES = [
     "pay",
     "secure",
@@ -80,6 +81,8 @@ class Filler:
         self.script = script
         self.rng = rng
         self.place = {**places()["default"], **places().get(script.region, {})}
+        if self.place.get("speaks") not in (None, script.language.split("-")[0]):
+            self.place |= {kind: places()["default"][kind] for kind in _INSTITUTIONS}
         self.locale = _locale(script.language, script.region)
         # Links of honest rows are official ones; what counts as honest is the leaf's verdict.
         self.honest = script.label in ("promotion", "personal", "transactional", "public_notice")
@@ -129,11 +132,15 @@ class Filler:
         return self._money(500, 50_000)
 
     def _name(self) -> str:
+        if "names" in self.place:
+            return self._pick("names")
         fake = _faker(self.script.language, self.script.region)
         fake.seed_instance(self.rng.randrange(2**32))
         return str(fake.first_name())
 
     def _full_name(self) -> str:
+        if "names" in self.place:
+            return " ".join(self.rng.sample(self.place["names"], 2))
         fake = _faker(self.script.language, self.script.region)
         fake.seed_instance(self.rng.randrange(2**32))
         return str(fake.name())
