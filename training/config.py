@@ -50,11 +50,11 @@ class TrainConfig(_Strict):
     lsa_rows_per_corpus: int = Field(
         5000, ge=0, description="parallel rows a corpus for the latent-semantic start of the embeddings; 0 turns it off"
     )
-    epochs: float = Field(6, gt=0)
+    epochs: float = Field(4, gt=0)
     batch: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(4e-4, gt=0)
     weight_decay: float = Field(0.01, ge=0)
-    warmup_share: float = Field(0.06, ge=0, lt=1)
+    warmup_share: float = Field(0.1, ge=0, lt=1)
     label_smoothing: float = Field(0.02, ge=0, lt=0.5, description="share of the target spread over all leaves")
     balance: float = Field(
         0.5, ge=0, le=1, description="0 samples rows as they come, 1 gives every language+source the same share"
