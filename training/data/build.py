@@ -20,7 +20,7 @@ from forewarn.training.data.registry import Source
 from forewarn.training.data.rows import Rejected, Row
 from forewarn.training.data.split import SPLITS, split_rows
 from forewarn.training.scripts.corpus import NAME as SCRIPTS
-from forewarn.training.scripts.corpus import all_scripts, held_out
+from forewarn.training.scripts.corpus import held_out
 from forewarn.training.scripts.slots import fill_row
 
 
@@ -101,7 +101,7 @@ def _script_splits(rows: list[Row], groups: list[str]) -> dict[str, str]:
     scripts = [(row.group, group) for row, group in zip(rows, groups, strict=True) if row.source == SCRIPTS]
     if not scripts:
         return {}
-    splits = held_out(all_scripts())
+    splits = held_out(script for script, _ in scripts)
     fixed: dict[str, str] = {}
     for script, group in scripts:
         fixed[group] = max(fixed.get(group, "train"), splits[script], key=SPLITS.index)

@@ -95,11 +95,12 @@ def read_scripts(paths: Iterable[Path]) -> list[Script]:
     return scripts
 
 
-def held_out(scripts: Iterable[Script]) -> dict[str, str]:
+def held_out(script_ids: Iterable[str]) -> dict[str, str]:
     """Script id -> split: of every language and leaf 15 % for test and 10 % for validation, by the hash of the id."""
-    by_kind: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for script in scripts:
-        by_kind[script.language, script.label].append(script.id)
+    by_kind: dict[str, list[str]] = defaultdict(list)
+    for script_id in script_ids:
+        # An id is LANGUAGE-LEAF-NUMBER.
+        by_kind[script_id.rpartition("-")[0]].append(script_id)
     splits = {}
     for ids in by_kind.values():
         ranked = sorted(ids, key=lambda i: hashlib.sha256(i.encode()).digest())
