@@ -234,7 +234,7 @@ class Filler:
         return letters + self._digits(self.rng.randint(6, 11))
 
     def _account(self) -> str:
-        return self.rng.choice(["XX{}", "*{}", "****{}", "xxx-x-x{}-x", "...{}"]).format(self._digits(4))
+        return self._pick("account").format(self._digits(4))
 
     def _card4(self) -> str:
         return self._digits(4)
@@ -252,7 +252,9 @@ class Filler:
         return f"{self._token(6)}@{self.rng.choice(['gmail.com', 'outlook.com', 'example.com', 'mail.com'])}"
 
     def _plate(self) -> str:
-        return "".join(self.rng.choice("ABCDEFGHJKLMNPRSTUVWXYZ") for _ in range(3)) + " " + self._digits(4)
+        letters, digits = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
+        swap = {"A": letters, "0": digits}
+        return "".join(self.rng.choice(swap[c]) if c in swap else c for c in self.place["plate"])
 
 
 @cache
