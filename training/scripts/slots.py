@@ -27,6 +27,7 @@ from forewarn.training.data.clean import clean
 from forewarn.training.scripts.corpus import Script, all_scripts
 
 _SLOT = re.compile(r"\{(\w+)\}")
+_MONTH_FIRST = {"US", "PH", "CN", "TW", "HK", "JP", "KR"}
 _INSTITUTIONS = ("banks", "shops", "couriers", "operators", "cities", "money")
 _LURES = [
     "pay",
@@ -116,9 +117,8 @@ class Filler:
         whole = value == int(value)
         style = self.rng.random()
         if style < 0.55:
-            return format_currency(
-                value, currency, locale=self.locale, currency_digits=not whole, format=None, decimal_quantization=True
-            ).replace("\xa0", " ")
+            written = format_currency(value, currency, locale=self.locale).replace("\xa0", " ")
+            return re.sub(r"[.,]00(?!\d)", "", written) if whole else written
         number = format_decimal(int(value) if whole else value, locale=self.locale)
         return self.rng.choice(self.place["money"]).format(number) if style < 0.95 else str(number)
 
@@ -218,7 +218,10 @@ class Filler:
             return format_date(day, "short", locale=self.locale)
         if style < 0.7:
             return format_date(day, self.place["day"], locale=self.locale)
-        return f"{day.day}/{day.month}" if style < 0.9 else format_date(day, "medium", locale=self.locale)
+        if style < 0.9:
+            month_first = self.script.region in _MONTH_FIRST
+            return f"{day.month}/{day.day}" if month_first else f"{day.day}/{day.month}"
+        return format_date(day, "medium", locale=self.locale)
 
     def _time(self) -> str:
         moment = time(self.rng.randint(7, 22), self.rng.choice([0, 5, 15, 20, 30, 45, self.rng.randrange(60)]))
