@@ -52,8 +52,21 @@ def test_scam_links_are_never_official_hosts_and_honest_ones_are():
     scams, honest = hosts("parcel_delivery"), hosts("transactional")
     assert not scams & official
     assert honest - set(services) <= official
-    # Real services stand on both sides, so that neither is a tell.
-    assert set(services) <= scams and set(services) <= honest
+
+
+def test_a_link_goes_to_whom_the_message_is_from():
+    honest = [fill(script("Hillside Dental: book at {url}", "transactional"), random.Random(i)) for i in range(50)]
+    assert sum("hillsidedental." in text for text in honest) > 30
+    scams = [fill(script("{shop} order, see {url}"), random.Random(i)) for i in range(50)]
+    assert all(re.search(r"-\w{2,4}\.|bit|wa\.me|t\.me|forms|tinyurl", text) for text in scams)
+
+
+def test_real_services_stand_on_both_sides():
+    def links(label):
+        return {fill(script("{url}", label), random.Random(i)).split("/")[0] for i in range(300)}
+
+    services = {"bit.ly", "wa.me", "t.me", "forms.gle", "tinyurl.com"}
+    assert services <= links("parcel_delivery") and services <= links("transactional")
 
 
 def test_fifteen_in_a_hundred_scripts_of_each_kind_are_held_out_by_hash():

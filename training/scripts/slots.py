@@ -27,6 +27,9 @@ from forewarn.training.data.clean import clean
 from forewarn.training.scripts.corpus import Script, all_scripts
 
 _SLOT = re.compile(r"\{(\w+)\}")
+_BRANDED = ("bank", "shop", "courier", "operator", "company")
+# "Brand: ..." or "[Brand] ..." at the beginning of a message.
+_SENDER = re.compile(r"[\[【(]?([A-Za-z][\w&' -]{2,18}?)(?:[\]】)]|\s?[:：-] )")
 _MONTH_FIRST = {"US", "PH", "CN", "TW", "HK", "JP", "KR"}
 _INSTITUTIONS = ("banks", "shops", "couriers", "operators", "cities", "money")
 _LURES = [
@@ -81,6 +84,7 @@ class Filler:
     def __init__(self, script: Script, rng: random.Random) -> None:
         self.script = script
         self.rng = rng
+        self.values: dict[str, str] = {}
         self.place = {**places()["default"], **places().get(script.region, {})}
         if self.place.get("speaks") not in (None, script.language.split("-")[0]):
             self.place |= {kind: places()["default"][kind] for kind in _INSTITUTIONS}
@@ -90,13 +94,12 @@ class Filler:
 
     def fill(self) -> str:
         """The script's text with every slot filled."""
-        values: dict[str, str] = {}
 
         def value(match: re.Match[str]) -> str:
             name = match[1]
-            if name not in values:
-                values[name] = str(getattr(self, f"_{name}")())
-            return values[name]
+            if name not in self.values:
+                self.values[name] = str(getattr(self, f"_{name}")())
+            return self.values[name]
 
         return _SLOT.sub(value, self.script.text)
 
@@ -159,10 +162,17 @@ class Filler:
         return f"{scheme}{host}-{self._token(self.rng.randint(2, 4))}.{self.rng.choice(_CHEAP)}{tail}"
 
     def _site(self) -> str:
-        """An official host of the place; one whose name the text mentions, where there is one."""
+        """The host of whoever the text says it is from: one of the place's, else the brand's name, else any of the place."""
         text = self.script.text.lower().replace(" ", "")
         named = [site for site in self.place["sites"] if site.split(".")[0] in text]
-        return str(self.rng.choice(named or self.place["sites"]))
+        if named:
+            return str(self.rng.choice(named))
+        sender = _SENDER.match(self.script.text)
+        brands = [self.values[kind] for kind in _BRANDED if kind in self.values] or ([sender[1]] if sender else [])
+        name = re.sub(r"[^a-z0-9]", "", brands[0].lower()) if brands and brands[0].isascii() else ""
+        if 3 <= len(name) <= 16:
+            return f"{name}.{self.rng.choice(['com', self.script.region.lower()])}"
+        return str(self.rng.choice(self.place["sites"]))
 
     def _service_link(self) -> str:
         token = self._token(self.rng.randint(6, 9))
