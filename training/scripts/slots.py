@@ -162,7 +162,7 @@ class Filler:
         return f"{scheme}{host}-{self._token(self.rng.randint(2, 4))}.{self.rng.choice(_CHEAP)}{tail}"
 
     def _site(self) -> str:
-        """The host of whoever the text says it is from: one of the place's, else the brand's name, else any of the place."""
+        """The host of whom the text says it is from: one of the place's, else the brand's name, else any."""
         text = self.script.text.lower().replace(" ", "")
         named = [site for site in self.place["sites"] if site.split(".")[0] in text]
         if named:
