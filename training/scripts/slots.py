@@ -88,6 +88,7 @@ class Filler:
         self.place = {**places()["default"], **places().get(script.region, {})}
         if self.place.get("speaks") not in (None, script.language.split("-")[0]):
             self.place |= {kind: places()["default"][kind] for kind in _INSTITUTIONS}
+            self.place.pop("names", None)
         self.locale = _locale(script.language, script.region)
         # Links of honest rows are official ones; what counts as honest is the leaf's verdict.
         self.honest = script.label in ("promotion", "personal", "transactional", "public_notice")
