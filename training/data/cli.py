@@ -1,4 +1,4 @@
-"""`forewarn data list | fetch | build | stats | check`."""
+"""`forewarn data list | fetch | build | stats | check | add | remove`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from forewarn.training.data import registry
 from forewarn.training.data.build import build
 from forewarn.training.data.dataset import read_split
 from forewarn.training.data.split import SPLITS
+from forewarn.training.scripts import add as corpus_edit
 from forewarn.training.scripts.check import check_language, copies_across
 from forewarn.training.scripts.corpus import all_scripts, corpus_folder
 
@@ -68,6 +69,23 @@ def _check(languages: list[str]) -> int:
     return 0
 
 
+def _add(language: str, file: str) -> int:
+    existing = corpus_edit.read_language(language)
+    try:
+        lines = sys.stdin.readlines() if file == "-" else Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ForewarnError(f"{file}: cannot be read ({error}); give a UTF-8 text file") from None
+    added, refused = corpus_edit.parse(lines, language, existing)
+    if added:
+        corpus_edit.write_language(language, existing + added)
+    for fault in refused:
+        print(f"line {fault.line}: {fault.reason}", file=sys.stderr)
+    counts = Counter(script.label for script in existing + added)
+    print(" ".join(f"{label} {counts[label]}" for label in Taxonomy.load().names))
+    print(f"{language}: {len(added)} added, {len(refused)} refused, {counts.total()} in all")
+    return 2 if refused else 0
+
+
 def main(argv: Sequence[str]) -> int:
     """Run `forewarn data`; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -86,10 +104,19 @@ def main(argv: Sequence[str]) -> int:
     stats.add_argument("--data", type=Path, default=Path("build/data"))
     check = commands.add_parser("check", help="validate our own scripts (exit code 4 when something must be mended)")
     check.add_argument("languages", nargs="*", help="only these (default: all)")
+    add = commands.add_parser("add", help="add scripts of a language, written as data_cards/.../WRITING.md says")
+    add.add_argument("language", help="BCP 47 tag, for example pt")
+    add.add_argument("file", nargs="?", default="-", help="text file (default: standard input)")
+    remove = commands.add_parser("remove", help="take scripts out of the corpus")
+    remove.add_argument("ids", nargs="+", metavar="ID")
     args = parser.parse_args(argv)
     if args.command == "check":
         return _check(args.languages)
-    if args.command == "list":
+    if args.command == "add":
+        return _add(args.language, args.file)
+    if args.command == "remove":
+        corpus_edit.remove(args.ids)
+    elif args.command == "list":
         _list()
     elif args.command == "stats":
         _stats(args.data)
