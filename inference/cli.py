@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str | None, str]] = {
     "score": ("forewarn.inference.cli_score", None, "score messages from arguments, a file or standard input"),
     "serve": ("forewarn.inference.cli_serve", "serve", "run the HTTP scoring service"),
     "data": ("forewarn.training.data.cli", "train", "list, fetch, build and count the labelled data"),
+    "pretrain": ("forewarn.training.cli_pretrain", "train", "pretrain the encoder on public text"),
     "train": ("forewarn.training.cli_train", "train", "train a model from a config file"),
     "evaluate": ("forewarn.training.evaluation.cli", "train", "measure a model by language, source and leaf"),
     "export": ("forewarn.export.cli", "export", "turn a checkpoint into an int8 ONNX bundle"),

@@ -41,24 +41,28 @@ def test_a_slot_named_twice_has_one_value():
     assert one == two
 
 
-def test_scam_links_are_never_official_hosts_and_honest_ones_are():
+def hosts_of(label, text="{url}"):
+    links = (fill(script(text, label), random.Random(i)) for i in range(300))
+    return [re.sub(r"^(https://|www\.)", "", link).split("/")[0] for link in links]
+
+
+def test_scam_links_are_never_official_hosts():
     official = set(places()["GB"]["sites"])
-    services = ("bit.ly", "wa.me", "t.me", "forms.gle", "tinyurl.com")
-
-    def hosts(label):
-        links = (fill(script("{url}", label), random.Random(i)) for i in range(300))
-        return {re.sub(r"^(https://|www\.)", "", link).split("/")[0] for link in links}
-
-    scams, honest = hosts("parcel_delivery"), hosts("transactional")
-    assert not scams & official
-    assert honest - set(services) <= official
+    assert not official & {*hosts_of("parcel_delivery"), *hosts_of("parcel_delivery", "{url} Royal Mail")}
 
 
 def test_a_link_goes_to_whom_the_message_is_from():
     honest = [fill(script("Hillside Dental: book at {url}", "transactional"), random.Random(i)) for i in range(50)]
     assert sum("hillsidedental." in text for text in honest) > 30
-    scams = [fill(script("{shop} order, see {url}"), random.Random(i)) for i in range(50)]
-    assert all(re.search(r"-\w{2,4}\.|bit|wa\.me|t\.me|forms|tinyurl", text) for text in scams)
+    scams = [fill(script("Hillside Dental: book at {url}"), random.Random(i)) for i in range(50)]
+    assert sum("hillsidedental" in text for text in scams) > 30
+    assert not any(re.search(r"hillsidedental\.(com|co\.uk)", text) for text in scams)
+
+
+def test_the_shape_of_a_link_does_not_tell_the_side():
+    honest, scams = hosts_of("transactional"), hosts_of("parcel_delivery")
+    for count_of in (lambda host: host.count("."), lambda host: len(host) > 15):
+        assert len({count_of(host) for host in honest} & {count_of(host) for host in scams}) > 1
 
 
 def test_real_services_stand_on_both_sides():

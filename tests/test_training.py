@@ -116,7 +116,7 @@ def test_batches_repeat_for_an_epoch_and_differ_between_epochs(tokenizer):
 def test_the_default_config_shows_every_setting():
     path = Path(cli_train.__file__).parent / "configs" / "default.yaml"
     shown = yaml.safe_load(path.read_text())
-    assert load_config(path) == TrainConfig()
+    assert load_config(path, TrainConfig) == TrainConfig()
     assert set(shown) == set(TrainConfig.model_fields)
 
 
@@ -128,7 +128,7 @@ def test_config_faults_are_named(tmp_path, text, fault, capsys):
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(ForewarnError, match=fault):
-        load_config(path)
+        load_config(path, TrainConfig)
 
 
 def built_data(folder):

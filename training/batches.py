@@ -55,7 +55,7 @@ class MessageDataset(Dataset[dict[str, Any]]):
         if self.seed is not None:
             rng = random.Random(f"{self.seed}:{self.epoch}:{index}")
             if self.rows[index].source == SCRIPTS:
-                text = fill_row(text, rng)
+                text = fill_row(self.rows[index], rng)
             text = augment(text, rng, self.augment_share)
         # Only the head of a very long message is used, and NFKC can be slow on megabytes.
         return {"input_ids": self.tokenizer.encode(text[:2000]).ids, "labels": self.allowed[index]}

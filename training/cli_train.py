@@ -3,67 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import platform
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 import yaml
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
-from forewarn.training import lsa, text
+from forewarn.training import lsa
 from forewarn.training.batches import MessageDataset
 from forewarn.training.config import TrainConfig, load_config
 from forewarn.training.data.dataset import build_info, read_split
 from forewarn.training.data.rows import Row
 from forewarn.training.finetune import finetune
 from forewarn.training.model import load_base, new_model, save_checkpoint
-from forewarn.training.tokenizer import check_scripts, train_tokenizer
+from forewarn.training.text import text_folder
+from forewarn.training.tokenizer import check_scripts, make_tokenizer, tokenizer_texts
 from forewarn.training.trim import trim, with_explicit_normaliser
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedModel, set_seed
-
-DEFAULT_TEXT = "../shared/corpora/text"
-
-
-def text_folder(config: TrainConfig) -> Path:
-    """The folder of public text: the config's, FOREWARN_TEXT, or the default one."""
-    return Path(config.tokenizer.text or os.environ.get("FOREWARN_TEXT") or DEFAULT_TEXT)
-
-
-def _tokenizer_texts(config: TrainConfig, rows: list[Row]) -> Iterator[str]:
-    yield from (row.text[:2000] for row in rows)
-    folder = text_folder(config)
-    if config.tokenizer.bytes_per_language and folder.is_dir():
-        for language in text.languages(folder):
-            yield from text.sentences(folder, language, config.tokenizer.bytes_per_language)
-
-
-def make_tokenizer(config: TrainConfig, rows: list[Row]) -> Tokenizer:
-    """The run's tokenizer: a given file, or one learned from training rows and public text.
-
-    Raises:
-        ForewarnError: the file is missing, or a script has no pieces.
-    """
-    path = config.tokenizer.path
-    kept = config.out / "tokenizer.json"
-    if kept.is_file():
-        path = kept  # a resumed run must go on with the same ids
-    if path is not None:
-        if not path.is_file():
-            raise ForewarnError(f"tokenizer: {path} is not there; give the path of a tokenizer.json")
-        tokenizer = Tokenizer.from_file(str(path))
-    else:
-        tokenizer = train_tokenizer(_tokenizer_texts(config, rows), config.tokenizer.vocabulary, sys.stderr.isatty())
-    tokenizer.save(str(kept))
-    return tokenizer
 
 
 def base_model(config: TrainConfig, rows: list[Row], taxonomy: Taxonomy) -> tuple[PreTrainedModel, Tokenizer]:
@@ -84,22 +48,13 @@ def base_model(config: TrainConfig, rows: list[Row], taxonomy: Taxonomy) -> tupl
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if tokenizer.get_vocab_size() > config.tokenizer.vocabulary:
-        tokenizer = trim(model, tokenizer, _tokenizer_texts(config, rows), config.tokenizer.vocabulary)
-    return model, tokenizer
-
-
-def _initialise_embeddings(model: PreTrainedModel, tokenizer: Tokenizer, rows: list[Row], config: TrainConfig) -> None:
-    folder = text_folder(config)
-    if not folder.is_dir():
-        raise ForewarnError(
-            f"no public text at {folder} for the embeddings; set FOREWARN_TEXT, or lsa_rows_per_corpus: 0 in the config"
+        tokenizer = trim(
+            model,
+            tokenizer,
+            tokenizer_texts(rows, text_folder(config.tokenizer.text), config.tokenizer.bytes_per_language),
+            config.tokenizer.vocabulary,
         )
-    public = lsa.documents(folder, config.lsa_rows_per_corpus, config.tokenizer.bytes_per_language)
-    docs = itertools.chain(([row.text[:2000]] for row in rows), public)
-    vectors = lsa.embed(tokenizer, docs, config.model.embedding, config.seed)
-    with torch.no_grad():
-        embeddings = cast(torch.nn.Embedding, model.get_input_embeddings())  # type: ignore[operator]
-        embeddings.weight.copy_(torch.from_numpy(vectors))
+    return model, tokenizer
 
 
 def environment() -> dict[str, Any]:
@@ -130,10 +85,19 @@ def train(config: TrainConfig) -> dict[str, Any]:
     if config.base:
         model, tokenizer = base_model(config, train_rows, taxonomy)
     else:
-        tokenizer = make_tokenizer(config, train_rows)
+        folder = text_folder(config.tokenizer.text)
+        tokenizer = make_tokenizer(config.tokenizer, config.out, train_rows, folder)
         model = new_model(config.model, tokenizer.get_vocab_size(), taxonomy)
         if config.lsa_rows_per_corpus:
-            _initialise_embeddings(model, tokenizer, train_rows, config)
+            lsa.initialise(
+                model,
+                tokenizer,
+                [row.text[:2000] for row in train_rows],
+                folder,
+                config.lsa_rows_per_corpus,
+                config.tokenizer.bytes_per_language,
+                config.seed,
+            )
     if config.tokenizer.require_scripts:
         check_scripts(tokenizer)
     tokenizer.enable_truncation(config.model.max_length)
@@ -163,7 +127,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("config", type=Path, help="YAML config; see training/configs/default.yaml for every setting")
     parser.add_argument("--base", help="fine-tune this encoder, a folder or a hub name (same as `base` in the config)")
     args = parser.parse_args(argv)
-    config = load_config(args.config)
+    config = load_config(args.config, TrainConfig)
     if args.base:
         config = config.model_copy(update={"base": args.base})
     metrics = train(config)

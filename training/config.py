@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from forewarn.inference.errors import ForewarnError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+C = TypeVar("C", bound="Strict")
 
-class _Strict(BaseModel):
+
+class Strict(BaseModel):
+    """A part of a config: a key that it does not know is refused."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class TokenizerConfig(_Strict):
+class TokenizerConfig(Strict):
     """How the tokenizer is learned, when no base model brings one."""
 
     vocabulary: int = Field(48_000, ge=200, description="Unigram pieces")
@@ -26,7 +30,7 @@ class TokenizerConfig(_Strict):
     require_scripts: bool = Field(True, description="refuse a tokenizer without pieces for all scripts")
 
 
-class ModelConfig(_Strict):
+class ModelConfig(Strict):
     """The shape of the compact encoder (ELECTRA layout: narrow embeddings projected to the hidden width)."""
 
     layers: int = Field(4, ge=1)
@@ -38,7 +42,7 @@ class ModelConfig(_Strict):
     max_length: int = Field(128, ge=8, le=512, description="tokens, with [CLS] and [SEP]")
 
 
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     """Everything that decides a training run."""
 
     data: Path = Path("build/data")
@@ -64,15 +68,15 @@ class TrainConfig(_Strict):
     evaluations_per_epoch: int = Field(1, ge=1)
 
 
-def load_config(path: Path) -> TrainConfig:
-    """Read and check a YAML config.
+def load_config(path: Path, kind: type[C]) -> C:
+    """Read and check a YAML config of a kind.
 
     Raises:
         ForewarnError: unreadable, unknown keys, or values out of range; says which.
     """
     try:
         data: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return TrainConfig.model_validate(data)
+        return kind.model_validate(data)
     except OSError as error:
         raise ForewarnError(f"config {path}: {error.strerror}") from None
     except yaml.YAMLError as error:

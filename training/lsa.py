@@ -6,17 +6,22 @@ end up near one another; training rows and single sentences add the rest of the 
 
 from __future__ import annotations
 
+import itertools
 import json
 import lzma
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+import torch
+from forewarn.inference.errors import ForewarnError
 from forewarn.training import text
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from tokenizers import Tokenizer
+from transformers import PreTrainedModel
 
 
 def documents(folder: Path, rows_per_corpus: int, bytes_per_language: int) -> Iterator[list[str]]:
@@ -64,3 +69,27 @@ def embed(tokenizer: Tokenizer, docs: Iterable[list[str]], dimensions: int, seed
     vectors = 0.5 * vectors / np.maximum(norms, 1e-9)
     vectors[unseen] = np.random.default_rng(seed).normal(0, 0.02, (int(unseen.sum()), dimensions))
     return vectors.astype(np.float32)
+
+
+def initialise(
+    model: PreTrainedModel,
+    tokenizer: Tokenizer,
+    texts: Iterable[str],
+    folder: Path,
+    rows_per_corpus: int,
+    bytes_per_language: int,
+    seed: int,
+) -> None:
+    """Set the model's token embeddings by latent semantic analysis of public text and further texts.
+
+    Raises:
+        ForewarnError: there is no public text.
+    """
+    if not folder.is_dir():
+        raise ForewarnError(
+            f"no public text at {folder} for the embeddings; set FOREWARN_TEXT, or lsa_rows_per_corpus: 0 in the config"
+        )
+    docs = itertools.chain(([text] for text in texts), documents(folder, rows_per_corpus, bytes_per_language))
+    with torch.no_grad():
+        embeddings = cast(torch.nn.Embedding, model.get_input_embeddings())  # type: ignore[operator]
+        embeddings.weight.copy_(torch.from_numpy(embed(tokenizer, docs, embeddings.embedding_dim, seed)))

@@ -23,14 +23,13 @@ _SPECIAL = {
 }
 
 
-def new_model(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> PreTrainedModel:
-    """Our encoder from random weights: `ElectraForSequenceClassification`, one logit a leaf.
+def electra_config(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> ElectraConfig:
+    """Our encoder's shape, in ELECTRA's layout (Clark et al. 2020, https://arxiv.org/abs/2003.10555).
 
-    ELECTRA's layout (Clark et al. 2020, https://arxiv.org/abs/2003.10555) is a standard one with a factorised
-    embedding, which keeps a 48k vocabulary small.
+    It is a standard one with a factorised embedding, which keeps a 48k vocabulary small.
     """
     names = dict(enumerate(taxonomy.names))
-    electra = ElectraConfig(
+    return ElectraConfig(
         vocab_size=vocabulary,
         embedding_size=config.embedding,
         hidden_size=config.hidden,
@@ -45,7 +44,13 @@ def new_model(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> PreTr
         id2label=names,
         label2id={name: i for i, name in names.items()},
     )
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(electra)
+
+
+def new_model(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> PreTrainedModel:
+    """Our encoder from random weights: `ElectraForSequenceClassification`, one logit a leaf."""
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(
+        electra_config(config, vocabulary, taxonomy)
+    )
     return model
 
 
@@ -86,6 +91,16 @@ def allowed_leaves(labels: list[str], taxonomy: Taxonomy) -> torch.Tensor:
     return torch.tensor([cache[label] for label in labels], dtype=torch.bool).reshape(len(labels), len(taxonomy.names))
 
 
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
+    """Write `tokenizer.json` and the settings with which transformers loads it."""
+    tokenizer.save(str(folder / "tokenizer.json"))
+    special = {
+        role: name for role, names in _SPECIAL.items() for name in names if tokenizer.token_to_id(name) is not None
+    }
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length, **special}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
 def save_checkpoint(
     model: PreTrainedModel,
     tokenizer: Tokenizer,
@@ -100,21 +115,7 @@ def save_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    special = {
-        role: name for role, names in _SPECIAL.items() for name in names if tokenizer.token_to_id(name) is not None
-    }
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps(
-            {
-                "tokenizer_class": "PreTrainedTokenizerFast",
-                "model_max_length": max_length,
-                **special,
-            },
-            indent=1,
-        )
-        + "\n"
-    )
+    write_tokenizer(tokenizer, folder, max_length)
     extra: dict[str, Any] = {
         "max_length": max_length,
         "labels": taxonomy.to_dict(),

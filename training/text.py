@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import lzma
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from forewarn.inference.errors import ForewarnError
+
+DEFAULT_FOLDER = "../shared/corpora/text"
+
+
+def text_folder(configured: str | Path | None) -> Path:
+    """The folder of public text: the config's, FOREWARN_TEXT, or the default one; it may be missing."""
+    return Path(configured or os.environ.get("FOREWARN_TEXT") or DEFAULT_FOLDER)
 
 
 def languages(folder: Path) -> list[str]:

@@ -5,9 +5,14 @@ Unigram language model: Kudo 2018, https://aclanthology.org/P18-1007/.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from forewarn.inference.errors import ForewarnError
+from forewarn.training import text as public_text
+from forewarn.training.config import TokenizerConfig
+from forewarn.training.data.rows import Row
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -95,3 +100,30 @@ def check_scripts(tokenizer: Tokenizer) -> None:
             f"tokenizer: no pieces for {', '.join(missing)}; train it on text in all languages (FOREWARN_TEXT) "
             "or set tokenizer.require_scripts: false"
         )
+
+
+def tokenizer_texts(rows: Sequence[Row], folder: Path, bytes_per_language: int) -> Iterator[str]:
+    """What a tokenizer is learned from: the messages, then public text in all languages where it is there."""
+    yield from (row.text[:2000] for row in rows)
+    if bytes_per_language and folder.is_dir():
+        for language in public_text.languages(folder):
+            yield from public_text.sentences(folder, language, bytes_per_language)
+
+
+def make_tokenizer(config: TokenizerConfig, out: Path, rows: Sequence[Row], folder: Path) -> Tokenizer:
+    """The tokenizer of a run, kept as `out/tokenizer.json`: a given file, or one learned from messages and public text.
+
+    Raises:
+        ForewarnError: the file is missing.
+    """
+    kept = out / "tokenizer.json"
+    path = kept if kept.is_file() else config.path  # a resumed run must go on with the same ids
+    if path is not None:
+        if not path.is_file():
+            raise ForewarnError(f"tokenizer: {path} is not there; give the path of a tokenizer.json")
+        tokenizer = Tokenizer.from_file(str(path))
+    else:
+        texts = tokenizer_texts(rows, folder, config.bytes_per_language)
+        tokenizer = train_tokenizer(texts, config.vocabulary, sys.stderr.isatty())
+    tokenizer.save(str(kept))
+    return tokenizer

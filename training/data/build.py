@@ -72,7 +72,7 @@ def build(sources: list[Source], out: Path, seed: int, progress: Callable[[str],
     # Training fills slots anew each epoch; what is measured must stay as it is.
     for name in ("validation", "test"):
         splits[name] = [
-            replace(row, text=fill_row(row.text, random.Random(f"{seed}:{row.text}"))) if row.source == SCRIPTS else row
+            replace(row, text=fill_row(row, random.Random(f"{seed}:{row.text}"))) if row.source == SCRIPTS else row
             for row in splits[name]
         ]
     out.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from forewarn.training.data.rows import Row
 from forewarn.training.scripts.corpus import NAME as SCRIPTS
 from forewarn.training.scripts.slots import fill_row
 
-COLUMNS = ("text", "label", "language", "channel", "origin", "source", "group", "line")
+COLUMNS = ("text", "label", "language", "channel", "origin", "source", "group", "line", "region")
 
 
 def write_split(folder: Path, split: str, rows: list[Row]) -> None:
@@ -40,7 +40,7 @@ def read_split(folder: Path, split: str, keep_slots: bool = False) -> list[Row]:
     if split == "train" and not keep_slots:
         for row in rows:
             if row.source == SCRIPTS:
-                row.text = fill_row(row.text, random.Random(row.text))
+                row.text = fill_row(row, random.Random(row.text))
     return rows
 
 

@@ -13,7 +13,8 @@ class Row:
 
     `label` is a leaf or a coarse label (see `forewarn.inference.labels`), `language` a BCP 47 tag, `channel` sms, chat
     or call, `origin` real, written, synthetic or translated, `source` the data card's name, `group` the template or
-    near-duplicate cluster ("" until known), `line` where it stood ("path:line") for reports.
+    near-duplicate cluster ("" until known), `line` where it stood ("path:line") for reports, `region` the country that
+    fills a script's slots ("" for rows without slots).
     """
 
     text: str
@@ -24,6 +25,7 @@ class Row:
     source: str
     group: str = ""
     line: str = ""
+    region: str = ""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Add scripts to the corpus from the short form in which people write them (`data_cards/forewarn_scripts/WRITING.md`).
+r"""Add scripts to the corpus from the short form in which people write them (`data_cards/forewarn_scripts/WRITING.md`).
 
 A header line says what the messages under it are, then each line is one message:
 
@@ -6,7 +6,7 @@ A header line says what the messages under it are, then each line is one message
     IRAS: your GST rebate of {amount} was returned by {bank}. Re-enter your details: {url}
     ! Hi, its Wei from the tax counter just now, you left ur form here
 
-`!` marks a hard message, `\\n` a line break inside it.
+`!` marks a hard message, `\n` a line break inside it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from importlib.resources import files
@@ -22,9 +21,8 @@ from babel.dates import format_date, format_time
 from babel.numbers import format_currency, format_decimal
 from faker import Faker
 from faker.config import AVAILABLE_LOCALES
-from forewarn.inference.errors import ForewarnError
-from forewarn.training.data.clean import clean
-from forewarn.training.scripts.corpus import Script, all_scripts
+from forewarn.training.data.rows import Row
+from forewarn.training.scripts.corpus import Script
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _BRANDED = ("bank", "shop", "courier", "operator", "company")
@@ -48,6 +46,7 @@ _LURES = [
     "online",
 ]
 _CHEAP = ["top", "xyz", "icu", "vip", "cc", "shop", "site", "live", "info", "com", "net", "link", "online", "click"]
+_FREE_HOSTS = ["web.app", "pages.dev", "weebly.com", "vercel.app", "blogspot.com", "netlify.app"]
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
@@ -150,20 +149,35 @@ class Filler:
         return str(fake.name())
 
     def _url(self) -> str:
+        """A link as both sides write them; which side it is must not show in its shape alone.
+
+        Honest: the official host, now and then with a word like "track" before or behind it. Scam: a look-alike with
+        the same words, a page on free hosting, a host of nobody. Both: shorteners, forms and chats.
+        """
         scheme = self.rng.choice(["https://", "", "", "www."])
         tail = "" if self.rng.random() < 0.4 else "/" + self._token(self.rng.randint(3, 8))
-        if self.rng.random() < 0.2:
+        kind = self.rng.random()
+        if kind < 0.2:
             return self._service_link()
-        site = self._site()
+        named = self._named_site()
+        lure = self.rng.choice(_LURES)
         if self.honest:
-            return scheme + site + tail
-        brand = site.split(".")[0]
-        joint = self.rng.choice(["-", "", "."])
-        host = joint.join(self.rng.sample([brand, self.rng.choice(_LURES)], 2))
+            site = named or self._host_of_nobody()
+            if kind < 0.3:
+                return f"{scheme.replace('www.', '')}{lure}.{site}{tail}"
+            return f"{scheme}{site}/{lure}{tail}" if kind < 0.4 else f"{scheme}{site}{tail}"
+        if named is None and kind < 0.5:
+            return f"{scheme}{self._host_of_nobody()}{tail}"
+        brand = (named or str(self.rng.choice(self.place["sites"]))).split(".")[0]
+        if kind < 0.65:
+            return f"{brand}-{self._token(3)}.{self.rng.choice(_FREE_HOSTS)}{tail}"
+        if kind < 0.75:
+            return f"{scheme}{brand}.{self._token(self.rng.randint(3, 5))}-{lure}.{self.rng.choice(_CHEAP)}{tail}"
+        host = self.rng.choice(["-", "", "."]).join(self.rng.sample([brand, lure], 2))
         return f"{scheme}{host}-{self._token(self.rng.randint(2, 4))}.{self.rng.choice(_CHEAP)}{tail}"
 
-    def _site(self) -> str:
-        """The host of whom the text says it is from: one of the place's, else the brand's name, else any."""
+    def _named_site(self) -> str | None:
+        """The host of whom the text says it is from: one of the place's, else by the brand; None where nobody is named."""
         text = self.script.text.lower().replace(" ", "")
         named = [site for site in self.place["sites"] if site.split(".")[0] in text]
         if named:
@@ -171,9 +185,18 @@ class Filler:
         sender = _SENDER.match(self.script.text)
         brands = [self.values[kind] for kind in _BRANDED if kind in self.values] or ([sender[1]] if sender else [])
         name = re.sub(r"[^a-z0-9]", "", brands[0].lower()) if brands and brands[0].isascii() else ""
-        if 3 <= len(name) <= 16:
-            return f"{name}.{self.rng.choice(['com', self.script.region.lower()])}"
-        return str(self.rng.choice(self.place["sites"]))
+        return f"{name}.{self.rng.choice(['com', self._country_domain()])}" if 3 <= len(name) <= 16 else None
+
+    def _country_domain(self) -> str:
+        return "co.uk" if self.script.region == "GB" else self.script.region.lower()
+
+    def _host_of_nobody(self) -> str:
+        """A small shop's, school's or office's own site: a name that says nothing to a stranger."""
+        syllables = (
+            self.rng.choice("bdfgklmnprstvz") + self.rng.choice("aeiou") for _ in range(self.rng.randint(2, 4))
+        )
+        name = "".join(syllables) + self.rng.choice(["", "", "n", "s", "shop", "info"])
+        return f"{name}.{self.rng.choice(['com', 'org', 'net', self._country_domain()])}"
 
     def _service_link(self) -> str:
         token = self._token(self.rng.randint(6, 9))
@@ -271,21 +294,9 @@ class Filler:
         return "".join(self.rng.choice(swap[c]) if c in swap else c for c in self.place["plate"])
 
 
-@cache
-def _by_text() -> dict[str, Script]:
-    return {clean(script.text): script for script in all_scripts()}
-
-
-def fill_row(text: str, rng: random.Random) -> str:
-    """Fill a row of built data, whose text is that of a script.
-
-    Raises:
-        ForewarnError: the script is no longer in the corpus.
-    """
-    script = _by_text().get(text)
-    if script is None:
-        raise ForewarnError("a built row matches no script any more; run `forewarn data build` again")
-    return fill(replace(script, text=text), rng)
+def fill_row(row: Row, rng: random.Random) -> str:
+    """Fill the slots of a row of built data that came from a script; rows without slots stay as they are."""
+    return fill(Script(row.group, row.text, row.label, row.language, row.region, row.channel, "", (), False), rng)
 
 
 def fill(script: Script, rng: random.Random) -> str:

@@ -23,6 +23,7 @@ def load(files: dict[str, Path]) -> Loaded:
                     source=NAME,
                     group=script.id,
                     line=f"{path.name}:{number}",
+                    region=script.region,
                 )
             )
     return loaded

@@ -1,0 +1,100 @@
+"""`forewarn pretrain CONFIG.yaml`: public text to an encoder folder, with the record of how it came about."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from forewarn.inference.errors import ForewarnError
+from forewarn.inference.labels import Taxonomy
+from forewarn.training import lsa
+from forewarn.training.cli_train import environment
+from forewarn.training.config import load_config
+from forewarn.training.data.dataset import read_split
+from forewarn.training.data.rows import Row
+from forewarn.training.model import electra_config, write_tokenizer
+from forewarn.training.pretrain.batches import BatchMaker
+from forewarn.training.pretrain.config import PretrainConfig
+from forewarn.training.pretrain.loop import pretrain
+from forewarn.training.pretrain.probe import probe_pairs, retrieval
+from forewarn.training.pretrain.shards import make_shards
+from forewarn.training.text import text_folder
+from forewarn.training.tokenizer import check_scripts, make_tokenizer
+from transformers import ElectraForMaskedLM, set_seed
+
+# A language of the labelled data whose stream of public text has another name.
+_STREAMS = {"zh-Hans": "zh"}
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def run(config: PretrainConfig) -> dict[str, object]:
+    """One pretraining; fills `out` (model/, config.yaml, metrics.json, log.jsonl); gives the metrics.
+
+    Raises:
+        ForewarnError: no text or data, or `out` holds a run with another config.
+    """
+    folder = text_folder(config.text or config.tokenizer.text)
+    if not folder.is_dir():
+        raise ForewarnError(f"no public text at {folder}; set FOREWARN_TEXT or `text` in the config")
+    config.out.mkdir(parents=True, exist_ok=True)
+    settings = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False)
+    recorded = config.out / "config.yaml"
+    if recorded.is_file() and recorded.read_text() != settings:
+        raise ForewarnError(f"{config.out} holds a run with another config; choose another `out` or remove the folder")
+    recorded.write_text(settings)
+    set_seed(config.seed)
+    rows: list[Row] = read_split(config.data, "train") if config.data else []
+    tokenizer = make_tokenizer(config.tokenizer, config.out, rows, folder)
+    if config.tokenizer.require_scripts:
+        check_scripts(tokenizer)
+    messages: dict[str, list[str]] = {}
+    for row in rows:
+        messages.setdefault(_STREAMS.get(row.language, row.language), []).append(row.text[:2000])
+    shards = make_shards(tokenizer, folder, messages, config.out.parent / "shards", _say)
+    model = ElectraForMaskedLM(electra_config(config.model, tokenizer.get_vocab_size(), Taxonomy.load()))
+    if config.lsa_rows_per_corpus and not (config.out / "state.pt").is_file():
+        _say("latent semantic analysis for the embeddings")
+        lsa.initialise(
+            model,
+            tokenizer,
+            [row.text[:2000] for row in rows],
+            folder,
+            config.lsa_rows_per_corpus,
+            config.tokenizer.bytes_per_language,
+            config.seed,
+        )
+    metrics = pretrain(model, BatchMaker(shards, tokenizer, config), config, _say)
+    found = retrieval(model.electra, tokenizer, probe_pairs(folder))
+    metrics |= {
+        "parameters": sum(p.numel() for p in model.electra.parameters()),
+        "retrieval": found,
+        "retrieval_mean": sum(found.values()) / max(1, len(found)),
+        "environment": environment(),
+    }
+    target = config.out / "model"
+    model.electra.half().save_pretrained(target)  # type: ignore[no-untyped-call]
+    write_tokenizer(tokenizer, target, config.model.max_length)
+    (config.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    return metrics
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `forewarn pretrain`; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="forewarn pretrain", description="Pretrain the compact encoder on public text."
+    )
+    parser.add_argument("config", type=Path, help="YAML config, for example training/configs/pretrain.yaml")
+    config = load_config(parser.parse_args(argv).config, PretrainConfig)
+    metrics = run(config)
+    print(
+        f"{config.out}/model: {metrics['tokens']:,} tokens in {metrics['seconds']:,} s; a sentence finds its "
+        f"translation among up to 1,000 in {metrics['retrieval_mean']:.0%} of cases (mean over languages)"
+    )
+    return 0

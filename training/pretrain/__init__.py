@@ -1,0 +1,1 @@
+"""Pretraining of the compact encoder on public text: shards, objectives, the loop and its probes."""

@@ -1,0 +1,163 @@
+"""The pretraining loop: masked tokens and translation pairs in one step, with a log a language and an exact resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from forewarn.training.finetune import has_fast_bf16
+from forewarn.training.pretrain.batches import CLS, IGNORE, SEP, BatchMaker
+from forewarn.training.pretrain.config import PretrainConfig
+from tqdm.auto import tqdm
+from transformers import ElectraForMaskedLM
+
+_HELD_OUT_BLOCKS = 16  # a language, at each evaluation
+
+
+def masked_loss(
+    model: ElectraForMaskedLM, ids: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross entropy over the hidden pieces only, and whether each was guessed right.
+
+    The vocabulary is wide and few pieces are hidden, so logits are computed for those alone.
+    """
+    hidden = model.electra(input_ids=ids, attention_mask=(ids != 0).long()).last_hidden_state
+    asked = labels != IGNORE
+    logits = model.generator_lm_head(model.generator_predictions(hidden[asked])).float()
+    return F.cross_entropy(logits, labels[asked]), logits.argmax(-1) == labels[asked]
+
+
+def contrastive_loss(model: ElectraForMaskedLM, pairs: torch.Tensor, temperature: float) -> torch.Tensor:
+    """InfoNCE over translations (van den Oord et al. 2018; LaBSE, Feng et al. 2022): a sentence, by its first token's
+    vector, must find its translation among all of the batch, in both directions.
+
+    Args:
+        model: the encoder.
+        pairs: (2n, length) ids; rows 2i and 2i+1 say the same.
+        temperature: divides the cosines.
+    """
+    hidden = model.electra(input_ids=pairs, attention_mask=(pairs != 0).long()).last_hidden_state[:, 0]
+    vectors = F.normalize(hidden.float(), dim=-1)
+    scores = vectors[0::2] @ vectors[1::2].T / temperature
+    targets = torch.arange(len(scores), device=scores.device)
+    return (F.cross_entropy(scores, targets) + F.cross_entropy(scores.T, targets)) / 2
+
+
+def schedule(step: int, config: PretrainConfig) -> float:
+    """Share of the learning rate at a step: linear warm-up, then a cosine down to a twentieth."""
+    warmup = max(1, int(config.warmup_share * config.steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, config.steps - warmup)
+    return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def masked_accuracy(model: ElectraForMaskedLM, maker: BatchMaker, device: torch.device) -> dict[str, float]:
+    """Share of hidden pieces guessed right, a language, on the end of its stream that is never trained on."""
+    result = {}
+    model.eval()
+    for name in maker.usable:
+        stream = maker.shards.held_out(name)
+        size = maker.block - 2
+        blocks = [stream[i : i + size] for i in range(0, len(stream) - size + 1, size)][:_HELD_OUT_BLOCKS]
+        if not blocks:
+            continue
+        ids = np.array([[CLS, *block.tolist(), SEP] for block in blocks], dtype=np.int64)
+        changed, labels = maker.mask(ids, np.random.default_rng(0))
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16()):
+            _, right = masked_loss(model, torch.from_numpy(changed).to(device), torch.from_numpy(labels).to(device))
+        result[name] = float(right.float().mean())
+    model.train()
+    return result
+
+
+def pretrain(
+    model: ElectraForMaskedLM, maker: BatchMaker, config: PretrainConfig, log: Callable[[str], None]
+) -> dict[str, Any]:
+    """Train `model` in place; goes on from `config.out/state.pt` when it is there. Returns the metrics.
+
+    A line an evaluation goes to `config.out/log.jsonl`: losses and masked-token accuracy a language.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device).train()  # type: ignore[arg-type]
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        eps=1e-6,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+    saved = config.out / "state.pt"
+    step, tokens, seconds = 0, 0, 0.0
+    if saved.is_file():
+        state = torch.load(saved, map_location=device, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, tokens, seconds = state["step"], state["tokens"], state["seconds"]
+        log(f"going on from step {step:,}")
+    started = time.monotonic() - seconds
+    sums = np.zeros(3)
+    with tqdm(total=config.steps, initial=step, desc="pretraining", unit="step", disable=None) as bar:
+        while step < config.steps:
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * schedule(step, config)
+            batch = maker.make(step)
+            ids, labels, pairs = (x.to(device) for x in (batch.input_ids, batch.labels, batch.pairs))
+            with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16()):
+                masked, _ = masked_loss(model, ids, labels)
+            masked.backward()
+            contrast = torch.zeros(())
+            if len(pairs):
+                with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16()):
+                    contrast = contrastive_loss(model, pairs, config.temperature)
+                (config.contrastive_weight * contrast).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            step += 1
+            tokens += int((ids != 0).sum() + (pairs != 0).sum())
+            sums += (masked.item(), contrast.item(), 1)
+            bar.update()
+            bar.set_postfix(masked=f"{sums[0] / sums[2]:.3f}", contrastive=f"{sums[1] / sums[2]:.3f}")
+            if step % config.evaluate_every == 0 or step == config.steps:
+                seconds = time.monotonic() - started
+                record = {
+                    "step": step,
+                    "tokens": tokens,
+                    "seconds": round(seconds, 1),
+                    "masked_loss": round(sums[0] / sums[2], 4),
+                    "contrastive_loss": round(sums[1] / sums[2], 4),
+                    "masked_accuracy": masked_accuracy(model, maker, device),
+                }
+                _append(config.out / "log.jsonl", record)
+                mean = float(np.mean(list(record["masked_accuracy"].values()) or [0.0]))
+                log(
+                    f"step {step:,}: masked loss {record['masked_loss']}, contrastive {record['contrastive_loss']}, "
+                    f"masked-token accuracy {mean:.3f}, {tokens / seconds:,.0f} tokens/s"
+                )
+                sums[:] = 0
+                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+                part = saved.with_suffix(".part")
+                torch.save(state | {"tokens": tokens, "seconds": seconds}, part)
+                os.replace(part, saved)
+    model.eval().cpu()
+    return {
+        "steps": step,
+        "tokens": tokens,
+        "seconds": round(seconds, 1),
+        "tokens_per_second": tokens / max(seconds, 1e-9),
+    }
+
+
+def _append(path: Path, record: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(record) + "\n")
