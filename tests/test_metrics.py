@@ -143,3 +143,15 @@ def test_roc_rises_to_one():
     points = metrics.roc_points(scores, truth)
     assert points["recall"] == sorted(points["recall"]) and points["recall"][-1] == 1
     assert points["fpr"][-1] == 1
+
+
+def test_rows_of_one_group_count_as_one_piece_of_evidence():
+    rng = np.random.default_rng(0)
+    values = np.repeat(rng.random(40), 10)
+    groups = np.repeat(np.arange(40), 10)
+
+    def width(groups):
+        (e,) = metrics.interval(lambda rows: values[rows].mean(keepdims=True), 400, 500, 0, groups=groups)
+        return e["high"] - e["low"]
+
+    assert width(groups) > 2.5 * width(None)

@@ -121,10 +121,10 @@ def test_another_writing_system_is_found(good):
 
 
 def test_rows_with_the_same_frame_in_two_languages_are_reported():
-    frame = "{bank} {amount} {date} {url}"
+    frame = "{bank} {amount} {date} {url} 24"
     one = Script("el-loan-001", f"αα {frame}", "loan", "el", "GR", "sms", "neutral", (), False)
     two = Script(
-        "ru-loan-001", "бб {bank} вв {amount}, {date} гг {url}", "loan", "ru", "RU", "sms", "neutral", (), False
+        "ru-loan-001", "бб {bank} вв {amount}, {date} гг {url} 24", "loan", "ru", "RU", "sms", "neutral", (), False
     )
     assert len(copies_across([one, two])) == 1
     assert copies_across([one, replace(one, id="el-loan-002")]) == []

@@ -20,6 +20,9 @@ from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel,
 from transformers.trainer_utils import get_last_checkpoint
 
 
+_NEAR_1PCT = (0.005, 0.007, 0.01, 0.014, 0.02)
+
+
 class BalancedBatchSampler(Sampler[list[int]]):
     """Weighted draws in batches of like length, so that little is padded; every epoch's draw follows from the seed."""
 
@@ -63,7 +66,11 @@ def scam_probability(logits: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
 
 
 def validation_metrics(logits: np.ndarray, allowed: np.ndarray, taxonomy: Taxonomy) -> dict[str, float]:
-    """AUROC and recall at 1 % false alarms over rows that are certainly scam or certainly not."""
+    """AUROC and recall at 1 % false alarms over rows that are certainly scam or certainly not.
+
+    `recall_near_1pct` is the mean recall at false-alarm rates around 1 % (0.5 to 2). It is what checkpoints are chosen
+    by: at exactly 1 % a handful of honest rows decides, and the figure jumps by points between equally good models.
+    """
     scam = np.zeros(len(taxonomy.names), dtype=bool)
     scam[taxonomy.indices("scam")] = True
     positive = np.asarray(~(allowed & ~scam).any(axis=1))
@@ -71,10 +78,11 @@ def validation_metrics(logits: np.ndarray, allowed: np.ndarray, taxonomy: Taxono
     scores = scam_probability(logits[certain], taxonomy)
     truth = positive[certain]
     if truth.all() or not truth.any():
-        return {"auroc": 0.0, "recall_at_1pct": 0.0}
+        return {"auroc": 0.0, "recall_at_1pct": 0.0, "recall_near_1pct": 0.0}
     return {
         "auroc": float(auroc(scores, truth)),
         "recall_at_1pct": float(recall_at_fpr(scores, truth, 0.01)),
+        "recall_near_1pct": float(np.mean([recall_at_fpr(scores, truth, rate) for rate in _NEAR_1PCT])),
     }
 
 
@@ -134,7 +142,7 @@ def finetune(
         save_steps=interval,
         save_total_limit=2,
         load_best_model_at_end=True,
-        metric_for_best_model="recall_at_1pct",
+        metric_for_best_model="recall_near_1pct",
         greater_is_better=True,
         logging_steps=max(1, interval // 4),
         seed=config.seed,

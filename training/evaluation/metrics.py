@@ -65,6 +65,7 @@ def ranking_estimates(
     fprs: Sequence[float] = (0.001, 0.01),
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: IntArray | None = None,
 ) -> tuple[list[Estimate], Estimate, Estimate]:
     """Recall at each false alarm rate, AUROC and average precision, each with its bootstrap interval.
 
@@ -83,14 +84,21 @@ def ranking_estimates(
         auroc(values, truth),
         average_precision(values, truth),
     ]
-    estimates = interval(measure, len(values), resamples, seed, np.asarray(point))
+    estimates = interval(measure, len(values), resamples, seed, np.asarray(point), groups)
     return estimates[: len(fprs)], estimates[-2], estimates[-1]
 
 
 def interval(
-    measure: Callable[[IntArray], FloatArray], n: int, resamples: int, seed: int, point: FloatArray | None = None
+    measure: Callable[[IntArray], FloatArray],
+    n: int,
+    resamples: int,
+    seed: int,
+    point: FloatArray | None = None,
+    groups: IntArray | None = None,
 ) -> list[Estimate]:
-    """95 % percentile bootstrap intervals, resampling rows.
+    """95 % percentile bootstrap intervals, resampling rows, or whole groups of rows.
+
+    Near-duplicates are no independent evidence: a cluster of them is drawn or left out as one (Field and Welsh 2007).
 
     Args:
         measure: gives the figures for an array of row numbers; NaN where one is not defined for them.
@@ -98,6 +106,7 @@ def interval(
         resamples: how many times to resample; 0 gives no interval.
         seed: of the resampling.
         point: the figures over all rows, where they were computed another way.
+        groups: the group of each row, numbered; None takes each row for itself.
 
     Returns:
         One {"value", "low", "high"} for each figure, with None for what is not defined.
@@ -106,7 +115,10 @@ def interval(
     low = high = np.full(len(value), math.nan)
     if resamples and n:
         rng = np.random.default_rng(seed)
-        drawn = np.stack([measure(rng.integers(0, n, n)) for _ in range(resamples)])
+        _, group_of = np.unique(np.arange(n) if groups is None else groups, return_inverse=True)
+        count = int(group_of.max()) + 1
+        times = (np.bincount(rng.integers(0, count, count), minlength=count)[group_of] for _ in range(resamples))
+        drawn = np.stack([measure(np.repeat(np.arange(n), each)) for each in times])
         low, high = low.copy(), high.copy()
         for column in range(len(value)):
             defined = drawn[~np.isnan(drawn[:, column]), column]

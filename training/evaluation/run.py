@@ -137,6 +137,9 @@ class _Slicer:
             "by_language": np.asarray([row.language for row in rows]),
             "by_source": np.asarray([row.source for row in rows]),
         }
+        # Rows without a group stand for themselves.
+        names = [row.group or f"row {number}" for number, row in enumerate(rows)]
+        self._groups = np.unique(names, return_inverse=True)[1]
         self._resamples, self._seed = resamples, seed
 
     def threshold(self, predictions: Predictions) -> float:
@@ -169,8 +172,8 @@ class _Slicer:
         flagged = predictions.scam > threshold
         # At the one threshold of all rows a slice needs only positives for recall, only negatives for alarms.
         scam["at_overall_threshold"] = {
-            "recall": self._share(flagged[mask & (self._scam == 1)], MIN_POSITIVES, threshold),
-            "false_alarm_rate": self._share(flagged[mask & (self._scam == 0)], MIN_NEGATIVES, threshold),
+            "recall": self._share(flagged, mask & (self._scam == 1), MIN_POSITIVES, threshold),
+            "false_alarm_rate": self._share(flagged, mask & (self._scam == 0), MIN_NEGATIVES, threshold),
         }
         return {
             "rows": int(mask.sum()),
@@ -186,7 +189,9 @@ class _Slicer:
         keys = [f"{fpr:g}" for fpr in FPRS]
         if not _enough(figures):
             return figures | {"recall_at_fpr": dict.fromkeys(keys), "auroc": None, "average_precision": None}
-        recalls, area, precision = metrics.ranking_estimates(scores[known], positive, FPRS, self._resamples, self._seed)
+        recalls, area, precision = metrics.ranking_estimates(
+            scores[known], positive, FPRS, self._resamples, self._seed, self._groups[known]
+        )
         return figures | {
             "recall_at_fpr": dict(zip(keys, recalls, strict=True)),
             "auroc": area,
@@ -205,26 +210,29 @@ class _Slicer:
             len(truth),
             self._resamples,
             self._seed,
+            groups=self._groups[known],
         )
         return {"rows": len(truth), "accuracy": accuracy, "macro_f1": f1}
 
     def _leaves(self, predictions: Predictions, threshold: float) -> dict[str, Any]:
         known = self._leaf >= 0
         truth, predicted = self._leaf[known], predictions.leaf[known]
-        flagged = predictions.scam[known] > threshold
+        flagged = predictions.scam > threshold
         classes = len(self._taxonomy.names)
         f1 = metrics.interval(
             lambda rows: metrics.leaf_scores(truth[rows], predicted[rows], classes)[2],
             len(truth),
             self._resamples,
             self._seed,
+            groups=self._groups[known],
         )
         report: dict[str, Any] = {}
         for place, leaf in enumerate(self._taxonomy.leaves):
             mine = truth == place
             positives, negatives = int(mine.sum()), int((~mine).sum())
             is_scam = leaf.verdict == "scam"
-            share = self._share(flagged[mine], MIN_POSITIVES if is_scam else MIN_NEGATIVES, threshold)
+            least = MIN_POSITIVES if is_scam else MIN_NEGATIVES
+            share = self._share(flagged, self._leaf == place, least, threshold)
             report[leaf.name] = {
                 "verdict": leaf.verdict,
                 "positives": positives,
@@ -235,12 +243,17 @@ class _Slicer:
             }
         return report
 
-    def _share(self, flagged: Mask, least: int, threshold: float) -> metrics.Estimate | None:
-        if len(flagged) < least or np.isnan(threshold):
+    def _share(self, flagged: Mask, mask: Mask, least: int, threshold: float) -> metrics.Estimate | None:
+        """The share of flagged rows among those of `mask`."""
+        values = flagged[mask].astype(np.float64)
+        if len(values) < least or np.isnan(threshold):
             return None
-        values = flagged.astype(np.float64)
         return metrics.interval(
-            lambda rows: values[rows].mean(keepdims=True), len(values), self._resamples, self._seed
+            lambda rows: values[rows].mean(keepdims=True),
+            len(values),
+            self._resamples,
+            self._seed,
+            groups=self._groups[mask],
         )[0]
 
 

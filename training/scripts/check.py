@@ -19,6 +19,7 @@ from forewarn.training.data.dedupe import skeleton
 from forewarn.training.evaluation.metrics import auroc
 from forewarn.training.scripts.corpus import SLOTS, Script
 from forewarn.training.scripts.slots import fill, places
+from scipy.sparse import csr_matrix
 
 SCAM_SCRIPTS = 16
 HONEST_SCRIPTS = {"promotion": 24, "personal": 60, "transactional": 80, "public_notice": 40}
@@ -86,11 +87,23 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / max(1, len(a | b))
 
 
+def pairwise_likeness(texts: list[str]) -> np.ndarray:
+    """Jaccard of the character trigrams of each two texts, (texts, texts): 0 is nothing in common, 1 the same."""
+    numbers: dict[str, int] = {}
+    columns = [[numbers.setdefault(gram, len(numbers)) for gram in grams(text)] for text in texts]
+    sizes = np.array([len(row) for row in columns])
+    flat = np.array([column for row in columns for column in row], dtype=np.int64)
+    pointers = np.concatenate([[0], np.cumsum(sizes)])
+    members = csr_matrix((np.ones(len(flat), np.float32), flat, pointers), shape=(len(texts), max(1, len(numbers))))
+    common = (members @ members.T).toarray()
+    return np.asarray(common / np.maximum(1, sizes[:, None] + sizes[None, :] - common))
+
+
 def likeness(texts: list[str]) -> float:
-    """Mean Jaccard of the character trigrams over all pairs of texts (0: nothing in common, 1: the same)."""
-    sets = [grams(text) for text in texts]
-    pairs = [jaccard(sets[i], sets[j]) for i in range(len(sets)) for j in range(i)]
-    return float(np.mean(pairs)) if pairs else 0.0
+    """Mean likeness over all pairs of different texts."""
+    if len(texts) < 2:
+        return 0.0
+    return float(pairwise_likeness(texts)[np.triu_indices(len(texts), 1)].mean())
 
 
 def distinct_share(texts: list[str], size: int = 5) -> float:
@@ -176,11 +189,9 @@ def _check_likeness(report: LanguageReport, scripts: list[Script], scam_leaves: 
     by_leaf: dict[str, list[Script]] = defaultdict(list)
     for script in scripts:
         by_leaf[script.label].append(script)
-    sets = [(script.id, grams(script.text)) for script in scripts]
-    for i, (name, own) in enumerate(sets):
-        for other, theirs in sets[:i]:
-            if jaccard(own, theirs) > MAX_LIKENESS:
-                report.errors.append(f"{name}: nearly the same as {other}")
+    like = pairwise_likeness([script.text for script in scripts])
+    for i, j in np.argwhere(np.tril(like, -1) > MAX_LIKENESS):
+        report.errors.append(f"{scripts[i].id}: nearly the same as {scripts[j].id}")
     report.likeness = float(np.mean([likeness([s.text for s in by_leaf[leaf]]) for leaf in sorted(scam_leaves)]))
     report.distinct = distinct_share([script.text for script in scripts])
 
@@ -195,7 +206,7 @@ def _check_tells(report: LanguageReport, scripts: list[Script], scam: np.ndarray
 
 
 def copies_across(scripts: list[Script]) -> list[str]:
-    """Pairs of rows in two languages that share an unusual frame: the same four or more slots and numbers in one leaf.
+    """Pairs of rows in two languages that share an unusual frame: the same five or more slots and numbers in one leaf.
 
     A translation keeps the values and the slots in order, whatever the words are. A hint for a reader, not a proof.
     """
@@ -203,7 +214,7 @@ def copies_across(scripts: list[Script]) -> list[str]:
     found = []
     for script in scripts:
         frame = tuple(re.findall(r"\{\w+\}|\d+", script.text))
-        if len(set(frame)) < 4:
+        if len(set(frame)) < 5:
             continue
         other = frames.setdefault((script.label, frame), script)
         if other.language != script.language:
