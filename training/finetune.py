@@ -19,7 +19,6 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-
 _NEAR_1PCT = (0.005, 0.007, 0.01, 0.014, 0.02)
 
 

@@ -36,6 +36,7 @@ class BatchMaker:
         self.shards = shards
         self.config = config
         self.block = config.model.max_length
+        self.longest = min(_LONGEST_SENTENCE, self.block)
         self.vocabulary = tokenizer.get_vocab_size()
         pieces = [tokenizer.id_to_token(i) or "" for i in range(self.vocabulary)]
         self.begins = np.array([piece.startswith("▁") or not piece[:1].isalpha() for piece in pieces])
@@ -61,7 +62,7 @@ class BatchMaker:
         input_ids, labels = self.mask(_padded(blocks), rng)
         sentences = []
         for _ in range(self.config.pairs if rows else 0):
-            sentences += [[CLS, *sentence[: _LONGEST_SENTENCE - 2], SEP] for sentence in self._pair(rng)]
+            sentences += [[CLS, *sentence[: self.longest - 2], SEP] for sentence in self._pair(rng)]
         pairs = _padded(sentences) if sentences else np.zeros((0, 1), np.int64)
         return Batch(torch.from_numpy(input_ids), torch.from_numpy(labels), torch.from_numpy(pairs))
 

@@ -110,6 +110,7 @@ def pretrain(
         while step < config.steps:
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * schedule(step, config)
+            torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, after a resume too
             batch = maker.make(step)
             ids, labels, pairs = (x.to(device) for x in (batch.input_ids, batch.labels, batch.pairs))
             with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16()):
@@ -139,16 +140,16 @@ def pretrain(
                     "masked_accuracy": masked_accuracy(model, maker, device),
                 }
                 _append(config.out / "log.jsonl", record)
+                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+                part = saved.with_suffix(".part")
+                torch.save(state | {"tokens": tokens, "seconds": seconds}, part)
+                os.replace(part, saved)
                 mean = float(np.mean(list(record["masked_accuracy"].values()) or [0.0]))
                 log(
                     f"step {step:,}: masked loss {record['masked_loss']}, contrastive {record['contrastive_loss']}, "
                     f"masked-token accuracy {mean:.3f}, {tokens / seconds:,.0f} tokens/s"
                 )
                 sums[:] = 0
-                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-                part = saved.with_suffix(".part")
-                torch.save(state | {"tokens": tokens, "seconds": seconds}, part)
-                os.replace(part, saved)
     model.eval().cpu()
     return {
         "steps": step,

@@ -177,7 +177,7 @@ class Filler:
         return f"{scheme}{host}-{self._token(self.rng.randint(2, 4))}.{self.rng.choice(_CHEAP)}{tail}"
 
     def _named_site(self) -> str | None:
-        """The host of whom the text says it is from: one of the place's, else by the brand; None where nobody is named."""
+        """The host of whom the text says it is from: one of the place's, else by the brand, else None."""
         text = self.script.text.lower().replace(" ", "")
         named = [site for site in self.place["sites"] if site.split(".")[0] in text]
         if named:

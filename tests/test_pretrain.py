@@ -1,0 +1,172 @@
+"""Pretraining on a few hundred sentences: shards, batches, an exact resume, and a folder that training starts from."""
+
+import json
+import lzma
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from forewarn.inference.cli import main
+from forewarn.training.cli_pretrain import run
+from forewarn.training.config import load_config
+from forewarn.training.pretrain import batches, loop
+from forewarn.training.pretrain.batches import IGNORE, MASK, BatchMaker
+from forewarn.training.pretrain.config import PretrainConfig
+from forewarn.training.pretrain.loop import contrastive_loss, schedule
+from forewarn.training.pretrain.shards import make_shards
+from forewarn.training.tokenizer import train_tokenizer
+from tokenizers import Tokenizer
+from transformers import AutoModel
+
+WORDS = {
+    "en": ["water", "house", "letter", "money", "friend", "garden", "yellow", "seven", "bread", "winter"],
+    "de": ["wasser", "haus", "brief", "geld", "freund", "garten", "gelb", "sieben", "brot", "winter"],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Public text in small: two languages, translations word by word, and a probe."""
+    root, rng = tmp_path_factory.mktemp("text"), random.Random(1)
+    picks = [[rng.randrange(10) for _ in range(rng.randint(4, 9))] for _ in range(300)]
+    said = {language: [" ".join(words[i] for i in pick) for pick in picks] for language, words in WORDS.items()}
+    for name in ("mono", "parallel", "probe"):
+        (root / name).mkdir()
+    for language, lines in said.items():
+        with lzma.open(root / "mono" / f"{language}.txt.xz", "wt", encoding="utf-8") as handle:
+            handle.write("\n".join([*lines, "a line with a {} slot"]))
+    rows = [json.dumps({"_id": i, "en": en, "de": de}) for i, (en, de) in enumerate(zip(*said.values(), strict=True))]
+    for name, part in (("parallel", rows[:250]), ("probe", rows[250:])):
+        with lzma.open(root / name / "own.jsonl.xz", "wt", encoding="utf-8") as handle:
+            handle.write("\n".join(part))
+    return root
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder):
+    return train_tokenizer([" ".join(words) for words in WORDS.values()] * 5, 120)
+
+
+def config(folder, out, **changes):
+    shape = {
+        "layers": 1,
+        "hidden": 32,
+        "heads": 2,
+        "intermediate": 32,
+        "embedding": 16,
+        "max_length": 24,
+        "dropout": 0.1,
+    }
+    tokens = {"vocabulary": 200, "require_scripts": False}
+    small = {"steps": 6, "blocks": 4, "pairs": 4, "evaluate_every": 2, "data": None, "lsa_rows_per_corpus": 20}
+    return PretrainConfig(**{"text": folder, "out": out, "model": shape, "tokenizer": tokens, **small, **changes})
+
+
+def maker(folder, tokenizer, tmp_path, **changes):
+    shards = make_shards(tokenizer, folder, {}, tmp_path / "shards", lambda line: None)
+    return BatchMaker(shards, tokenizer, config(folder, tmp_path, **changes))
+
+
+def test_every_setting_of_the_default_config_is_written_down():
+    path = Path(__file__).parent.parent / "training" / "configs" / "pretrain.yaml"
+    assert set(yaml.safe_load(path.read_text(encoding="utf-8"))) == set(PretrainConfig.model_fields)
+    assert load_config(path, PretrainConfig) == PretrainConfig()
+
+
+def test_text_is_tokenised_once(folder, tokenizer, tmp_path):
+    said = []
+    first = make_shards(tokenizer, folder, {"xx": ["water house"]}, tmp_path, said.append)
+    assert first.languages == ["de", "en", "xx"] and len(said) == 3
+    again = make_shards(tokenizer, folder, {"xx": ["water house"]}, tmp_path, said.append)
+    assert len(said) == 3
+    assert np.array_equal(first.stream("en"), again.stream("en"))
+    assert tokenizer.decode(first.sentence(0).tolist()).split()[0] in WORDS["en"] + WORDS["de"]
+    # What is measured on is never trained on.
+    whole = len(first.stream("en")) + len(first.held_out("en"))
+    assert 0 < len(first.held_out("en")) < 0.05 * whole
+
+
+def test_the_same_step_gives_the_same_batch_and_another_step_another(folder, tokenizer, tmp_path):
+    made = maker(folder, tokenizer, tmp_path)
+    one, again, other = made.make(3), made.make(3), made.make(4)
+    assert torch.equal(one.input_ids, again.input_ids) and torch.equal(one.pairs, again.pairs)
+    assert one.input_ids.shape != other.input_ids.shape or not torch.equal(one.input_ids, other.input_ids)
+
+
+def test_whole_words_are_hidden_and_special_tokens_are_not(folder, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "_LONGEST_WORD", 100)
+    made = maker(folder, tokenizer, tmp_path, mask_share=0.5)
+    ids = np.array([tokenizer.encode(" ".join(WORDS["en"] * 3)).ids] * 8)
+    changed, labels = made.mask(ids, np.random.default_rng(0))
+    hidden = labels != IGNORE
+    assert 0.3 < hidden.mean() < 0.7
+    assert (labels[hidden] == ids[hidden]).all() and (changed[~hidden] == ids[~hidden]).all()
+    assert (changed[hidden] == MASK).mean() > 0.6
+    assert not hidden[:, 0].any() and not hidden[:, -1].any()
+    # A piece inside a word shares the fate of the word's beginning.
+    inside = ~made.begins[ids[:, 1:]] & (ids[:, 1:] > MASK)
+    assert inside.any() and (hidden[:, 1:][inside] == hidden[:, :-1][inside]).all()
+
+
+def test_translations_that_agree_cost_less_than_those_that_do_not():
+    class Fixed(torch.nn.Module):
+        def __init__(self, vectors):
+            super().__init__()
+            self.vectors = vectors
+
+        def electra(self, input_ids, attention_mask):
+            return type("Out", (), {"last_hidden_state": self.vectors[:, None, :]})
+
+    ids, apart = torch.ones(4, 1, dtype=torch.long), torch.eye(2)
+    right = contrastive_loss(Fixed(apart.repeat_interleave(2, 0)), ids, 0.1)
+    wrong = contrastive_loss(Fixed(apart[[0, 1, 1, 0]]), ids, 0.1)
+    assert right < 0.01 < 5 < wrong
+
+
+def test_the_learning_rate_rises_then_falls():
+    settings = PretrainConfig(steps=100, warmup_share=0.1)
+    shares = [schedule(step, settings) for step in range(100)]
+    assert shares.index(max(shares)) in (9, 10) and shares[0] == 0.1 and shares[-1] < 0.06
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch):
+    whole = config(folder, tmp_path / "whole")
+    metrics = run(whole)
+    assert metrics["steps"] == 6 and set(metrics["retrieval"]) == {"de"}
+    lines = [json.loads(line) for line in (whole.out / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6] and set(lines[0]["masked_accuracy"]) == {"de", "en"}
+
+    cut = config(folder, tmp_path / "cut")
+    real = loop.masked_accuracy
+
+    def killed(*args):
+        if (cut.out / "state.pt").is_file():
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(loop, "masked_accuracy", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(cut)
+    monkeypatch.setattr(loop, "masked_accuracy", real)
+    run(cut)
+    a, b = (AutoModel.from_pretrained(c.out / "model").state_dict() for c in (whole, cut))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_training_starts_from_the_folder(folder, tmp_path):
+    settings = config(folder, tmp_path / "run", steps=2)
+    run(settings)
+    files = {path.name for path in (settings.out / "model").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= files
+    assert Tokenizer.from_file(str(settings.out / "model" / "tokenizer.json")).get_vocab_size() <= 200
+
+
+def test_missing_text_is_one_clear_line(tmp_path, capsys):
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump({"text": str(tmp_path / "nowhere"), "out": str(tmp_path / "o")}))
+    assert main(["pretrain", str(path)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "FOREWARN_TEXT" in error and "\n" not in error
