@@ -44,13 +44,17 @@ def embed(tokenizer: Tokenizer, docs: Iterable[list[str]], dimensions: int, seed
     pointers: list[int] = [0]
     columns: list[int] = []
     values: list[float] = []
-    for doc in docs:
-        counts: Counter[int] = Counter()
-        for encoding in tokenizer.encode_batch(doc, add_special_tokens=False):
-            counts.update(encoding.ids)
-        columns.extend(counts)
-        values.extend(np.log1p(list(counts.values())).tolist())
-        pointers.append(len(columns))
+    for chunk in text.chunks(docs, 5000):
+        # Many documents in one call, so that the tokenizer uses every core.
+        flat = [sentence for doc in chunk for sentence in doc]
+        encodings = iter(tokenizer.encode_batch(flat, add_special_tokens=False))
+        for doc in chunk:
+            counts: Counter[int] = Counter()
+            for _ in doc:
+                counts.update(next(encodings).ids)
+            columns.extend(counts)
+            values.extend(np.log1p(list(counts.values())).tolist())
+            pointers.append(len(columns))
     size = tokenizer.get_vocab_size()
     matrix = csr_matrix(
         (np.asarray(values, dtype=np.float32), np.asarray(columns), np.asarray(pointers)),

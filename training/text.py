@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import lzma
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from forewarn.inference.errors import ForewarnError
+
+T = TypeVar("T")
 
 DEFAULT_FOLDER = "../shared/corpora/text"
 
@@ -41,3 +45,10 @@ def sentences(folder: Path, language: str, max_bytes: int) -> Iterator[str]:
             if used > max_bytes:
                 return
             yield text
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of up to `size` items, in order."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

@@ -8,7 +8,6 @@ import lzma
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +97,7 @@ def make_shards(
         if (folder / "mono" / f"{name}.txt.xz").is_file():
             mono = text.sentences(folder, name, 2**40)
         parts = []
-        for chunk in _chunks((*mono, *extra.get(name, [])), _CHUNK):
+        for chunk in text.chunks((*mono, *extra.get(name, [])), _CHUNK):
             for encoding in tokenizer.encode_batch(list(chunk), add_special_tokens=False):
                 parts.append(np.array([*encoding.ids, separator], dtype=np.uint16))
         stream = np.concatenate(parts) if parts else np.zeros(0, np.uint16)
@@ -114,7 +113,7 @@ def _write_parallel(tokenizer: Tokenizer, folder: Path, names: list[str], part: 
     numbers = {name: i for i, name in enumerate(names)}
     ids: list[np.ndarray] = []
     starts, languages, row_starts = [0], [], [0]
-    for chunk in _chunks(parallel_rows(folder), 2000):
+    for chunk in text.chunks(parallel_rows(folder), 2000):
         flat = [(key, value) for row in chunk for key, value in row.items()]
         encodings = iter(tokenizer.encode_batch([value[:600] for _, value in flat], add_special_tokens=False))
         for row in chunk:
@@ -132,12 +131,6 @@ def _write_parallel(tokenizer: Tokenizer, folder: Path, names: list[str], part: 
     np.save(part / "sentence_starts.npy", np.array(starts))
     np.save(part / "sentence_language.npy", np.array(languages, dtype=np.int64))
     np.save(part / "row_starts.npy", np.array(row_starts))
-
-
-def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 def _fingerprint(tokenizer: Tokenizer, folder: Path, extra: dict[str, list[Any]]) -> str:
