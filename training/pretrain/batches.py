@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 PAD, CLS, SEP, MASK, FIRST_PIECE = 0, 2, 3, 4, 5
 IGNORE = -100  # a label that cross entropy passes over
 _LONGEST_WORD = 4  # pieces: scripts without spaces would be masked by the sentence
-_LONGEST_SENTENCE = 64  # pieces of a sentence of a pair
+_LONGEST_SENTENCE = 48  # pieces of a sentence of a pair
 
 
 @dataclass(frozen=True)

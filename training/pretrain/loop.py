@@ -19,6 +19,7 @@ from forewarn.training.pretrain.config import PretrainConfig
 from tqdm.auto import tqdm
 from transformers import ElectraForMaskedLM
 
+_LENGTH_CHUNKS = 4
 _HELD_OUT_BLOCKS = 16  # a language, at each evaluation
 
 
@@ -35,6 +36,17 @@ def masked_loss(
     return F.cross_entropy(logits, labels[asked]), logits.argmax(-1) == labels[asked]
 
 
+def _first_vectors(model: ElectraForMaskedLM, ids: torch.Tensor) -> torch.Tensor:
+    """The first token's vector of each row, (rows, hidden); rows of like length go together, since most are short."""
+    lengths = (ids != 0).sum(dim=1)
+    order = lengths.argsort()
+    parts = []
+    for chosen in order.chunk(_LENGTH_CHUNKS):
+        part = ids[chosen, : int(lengths[chosen].max())]
+        parts.append(model.electra(input_ids=part, attention_mask=(part != 0).long()).last_hidden_state[:, 0])
+    return torch.cat(parts)[order.argsort()]
+
+
 def contrastive_loss(model: ElectraForMaskedLM, pairs: torch.Tensor, temperature: float) -> torch.Tensor:
     """InfoNCE over translations (van den Oord et al. 2018; LaBSE, Feng et al. 2022): a sentence, by its first token's
     vector, must find its translation among all of the batch, in both directions.
@@ -44,8 +56,7 @@ def contrastive_loss(model: ElectraForMaskedLM, pairs: torch.Tensor, temperature
         pairs: (2n, length) ids; rows 2i and 2i+1 say the same.
         temperature: divides the cosines.
     """
-    hidden = model.electra(input_ids=pairs, attention_mask=(pairs != 0).long()).last_hidden_state[:, 0]
-    vectors = F.normalize(hidden.float(), dim=-1)
+    vectors = F.normalize(_first_vectors(model, pairs).float(), dim=-1)
     scores = vectors[0::2] @ vectors[1::2].T / temperature
     targets = torch.arange(len(scores), device=scores.device)
     return (F.cross_entropy(scores, targets) + F.cross_entropy(scores.T, targets)) / 2

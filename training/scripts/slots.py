@@ -77,6 +77,12 @@ def _faker(language: str, region: str) -> Faker:
     return Faker("en_US")
 
 
+def _names(text: str, host: str) -> bool:
+    """Whether a lower-case text names the owner of a host; a short name must be a word ("ing" is not in "korting")."""
+    whole = re.search(rf"(?<![a-z0-9]){re.escape(host)}(?![a-z0-9])", text)
+    return bool(whole) or (len(host) >= 5 and host in text.replace(" ", ""))
+
+
 class Filler:
     """Fills one script; the same `rng` state gives the same text, and a slot named twice has one value."""
 
@@ -178,8 +184,8 @@ class Filler:
 
     def _named_site(self) -> str | None:
         """The host of whom the text says it is from: one of the place's, else by the brand, else None."""
-        text = self.script.text.lower().replace(" ", "")
-        named = [site for site in self.place["sites"] if site.split(".")[0] in text]
+        text = self.script.text.lower()
+        named = [site for site in self.place["sites"] if _names(text, site.split(".")[0])]
         if named:
             return str(self.rng.choice(named))
         sender = _SENDER.match(self.script.text)
