@@ -139,3 +139,7 @@ def test_measures_of_variety():
 def test_an_unknown_language_is_one_line(capsys):
     assert main(["data", "check", "tlh"]) == 2
     assert "tlh" in capsys.readouterr().err
+
+
+def test_the_whole_corpus_passes(capsys):
+    assert main(["data", "check"]) == 0, capsys.readouterr().err
