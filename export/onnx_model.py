@@ -17,8 +17,8 @@ import onnxruntime as ort
 import torch
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
+from forewarn.training.ngrams import load_classifier
 from tokenizers import Tokenizer
-from transformers import AutoModelForSequenceClassification
 
 OPSET = 18  # the oldest that torch's exporter writes without a version conversion
 _TOLERANCE = 1e-4
@@ -52,7 +52,7 @@ class Checkpoint:
             taxonomy = Taxonomy.from_dict(info["labels"])
             tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
             # Eager attention is plain matrix products, which quantise; fused attention would export to other operators.
-            model = AutoModelForSequenceClassification.from_pretrained(path, attn_implementation="eager")
+            model = load_classifier(path, attn_implementation="eager")
         except ForewarnError:
             raise
         except Exception as error:

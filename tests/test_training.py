@@ -13,12 +13,11 @@ from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training import cli_train, lsa
 from forewarn.training.augment import TRICKS, obfuscate
-from forewarn.training.batches import MessageDataset, collate, row_weights
+from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
 from forewarn.training.cli_train import main, train
 from forewarn.training.config import TrainConfig, load_config
 from forewarn.training.data.dataset import write_split
 from forewarn.training.data.rows import Row
-from forewarn.training.finetune import BalancedBatchSampler
 from forewarn.training.model import allowed_leaves, coarse_loss
 from forewarn.training.tokenizer import check_scripts, new_tokenizer, train_tokenizer
 from hypothesis import given

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from forewarn.training.model import allowed_leaves
 from forewarn.training.scripts.corpus import NAME as SCRIPTS
 from forewarn.training.scripts.slots import fill_row
 from tokenizers import Tokenizer
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 
 def row_weights(rows: list[Row], balance: float) -> torch.Tensor:
@@ -71,3 +72,32 @@ def collate(items: list[dict[str, Any]], pad_id: int = 0) -> dict[str, torch.Ten
         ids[i, :length] = torch.tensor(item["input_ids"])
         mask[i, :length] = 1
     return {"input_ids": ids, "attention_mask": mask, "labels": torch.stack([item["labels"] for item in items])}
+
+
+class BalancedBatchSampler(Sampler[list[int]]):
+    """Weighted draws in batches of like length, so that little is padded; every epoch's draw follows from the seed."""
+
+    def __init__(self, dataset: MessageDataset, weights: torch.Tensor, batch: int, seed: int) -> None:
+        self.dataset = dataset
+        self.weights = weights
+        self.batch = batch
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer at the start of an epoch, after a resume too."""
+        self.epoch = self.dataset.epoch = epoch
+
+    def __len__(self) -> int:
+        return (len(self.dataset) + self.batch - 1) // self.batch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        drawn = torch.multinomial(self.weights, len(self.dataset), replacement=True, generator=generator).tolist()
+        batches = []
+        pool = self.batch * 8
+        for start in range(0, len(drawn), pool):
+            by_length = sorted(drawn[start : start + pool], key=lambda i: len(self.dataset.rows[i].text))
+            batches += [by_length[i : i + self.batch] for i in range(0, len(by_length), self.batch)]
+        random.Random(self.seed * 1_000_003 + self.epoch).shuffle(batches)
+        return iter(batches)

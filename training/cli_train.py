@@ -21,8 +21,9 @@ from forewarn.training.batches import MessageDataset
 from forewarn.training.config import TrainConfig, load_config
 from forewarn.training.data.dataset import build_info, read_split
 from forewarn.training.data.rows import Row
-from forewarn.training.finetune import finetune
-from forewarn.training.model import load_base, new_model, save_checkpoint
+from forewarn.training.finetune import finetune, validation_metrics
+from forewarn.training.model import load_base, new_model, output_layer, save_checkpoint
+from forewarn.training.ngrams import HashedNgrams, all_logits, blend, fit_ngrams, save_ngrams
 from forewarn.training.text import text_folder
 from forewarn.training.tokenizer import check_scripts, make_tokenizer, tokenizer_texts
 from forewarn.training.trim import trim, with_explicit_normaliser
@@ -37,7 +38,7 @@ def base_model(config: TrainConfig, rows: list[Row], taxonomy: Taxonomy) -> tupl
         ForewarnError: it cannot be loaded or trimmed.
     """
     assert config.base is not None
-    model = load_base(config.base, taxonomy)
+    model = load_base(config.base, taxonomy, config.model.dropout)
     try:
         loaded = AutoTokenizer.from_pretrained(config.base, use_fast=True).backend_tokenizer
     except (OSError, ValueError, AttributeError) as error:
@@ -66,6 +67,28 @@ def environment() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def combine(
+    model: PreTrainedModel, ngrams: HashedNgrams, validation: MessageDataset, taxonomy: Taxonomy
+) -> dict[str, Any]:
+    """Weigh the encoder against its n-gram branch on the validation rows, and scale both in place.
+
+    Returns the two weights, and the validation figures of each alone and of both.
+    """
+    deep, wide = all_logits(model.cpu(), validation), all_logits(ngrams, validation)
+    scale_deep, scale_wide = blend(deep, wide, validation.allowed)
+    with torch.no_grad():
+        head = output_layer(model)
+        head.weight *= scale_deep
+        head.bias *= scale_deep
+        ngrams.weight *= scale_wide
+        ngrams.bias *= scale_wide
+    figures = {
+        name: validation_metrics(logits.numpy(), validation.allowed.numpy(), taxonomy)
+        for name, logits in (("encoder", deep), ("ngrams", wide), ("both", scale_deep * deep + scale_wide * wide))
+    }
+    return {"encoder_weight": scale_deep, "ngrams_weight": scale_wide, "validation": figures}
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
@@ -106,8 +129,14 @@ def train(config: TrainConfig) -> dict[str, Any]:
         MessageDataset(validation_rows, tokenizer, taxonomy),
     )
     metrics = finetune(model, *datasets, config, taxonomy)
+    ngrams = None
+    if config.ngrams.buckets:
+        ngrams = fit_ngrams(datasets[0], config.ngrams, config.balance, config.seed)
+        metrics["blend"] = combine(model, ngrams, datasets[1], taxonomy)
     tokenizer.no_truncation()
     save_checkpoint(model, tokenizer, config.out / "model", taxonomy, config.model.max_length, info)
+    if ngrams is not None:
+        save_ngrams(ngrams, config.out / "model")
     metrics |= {
         "seconds": time.monotonic() - started,
         "parameters": sum(p.numel() for p in model.parameters()),

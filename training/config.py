@@ -42,6 +42,14 @@ class ModelConfig(Strict):
     max_length: int = Field(128, ge=8, le=512, description="tokens, with [CLS] and [SEP]")
 
 
+class NgramConfig(Strict):
+    """The linear branch on hashed n-grams of token ids beside the encoder."""
+
+    buckets: int = Field(131_071, ge=0, description="rows of the table, a prime; 0 leaves the branch out")
+    epochs: int = Field(6, ge=1)
+    learning_rate: float = Field(0.01, gt=0)
+
+
 class TrainConfig(Strict):
     """Everything that decides a training run."""
 
@@ -66,6 +74,7 @@ class TrainConfig(Strict):
     augment_share: float = Field(0.35, ge=0, le=1, description="share of training views that are obfuscated")
     patience: int = Field(4, ge=1, description="evaluations without a better recall before stopping")
     evaluations_per_epoch: int = Field(1, ge=1)
+    ngrams: NgramConfig = Field(default_factory=lambda: NgramConfig())  # type: ignore[call-arg]
 
 
 def load_config(path: Path, kind: type[C]) -> C:

@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 import functools
-import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from forewarn.inference.labels import Taxonomy
-from forewarn.training.batches import MessageDataset, collate, row_weights
+from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
 from forewarn.training.config import TrainConfig
 from forewarn.training.evaluation.metrics import auroc, recall_at_fpr
 from forewarn.training.model import coarse_loss
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 _NEAR_1PCT = (0.005, 0.007, 0.01, 0.014, 0.02)
-
-
-class BalancedBatchSampler(Sampler[list[int]]):
-    """Weighted draws in batches of like length, so that little is padded; every epoch's draw follows from the seed."""
-
-    def __init__(self, dataset: MessageDataset, weights: torch.Tensor, batch: int, seed: int) -> None:
-        self.dataset = dataset
-        self.weights = weights
-        self.batch = batch
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the Trainer at the start of an epoch, after a resume too."""
-        self.epoch = self.dataset.epoch = epoch
-
-    def __len__(self) -> int:
-        return (len(self.dataset) + self.batch - 1) // self.batch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        drawn = torch.multinomial(self.weights, len(self.dataset), replacement=True, generator=generator).tolist()
-        batches = []
-        pool = self.batch * 8
-        for start in range(0, len(drawn), pool):
-            by_length = sorted(drawn[start : start + pool], key=lambda i: len(self.dataset.rows[i].text))
-            batches += [by_length[i : i + self.batch] for i in range(0, len(by_length), self.batch)]
-        random.Random(self.seed * 1_000_003 + self.epoch).shuffle(batches)
-        return iter(batches)
 
 
 def has_fast_bf16() -> bool:

@@ -54,8 +54,8 @@ def new_model(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> PreTr
     return model
 
 
-def load_base(name: str, taxonomy: Taxonomy) -> PreTrainedModel:
-    """Any encoder from a folder or the hub, with a fresh head of one logit a leaf.
+def load_base(name: str, taxonomy: Taxonomy, dropout: float) -> PreTrainedModel:
+    """Any encoder from a folder or the hub, with a fresh head of one logit a leaf, in float32.
 
     Raises:
         ForewarnError: it cannot be loaded.
@@ -63,10 +63,28 @@ def load_base(name: str, taxonomy: Taxonomy) -> PreTrainedModel:
     names = dict(enumerate(taxonomy.names))
     try:
         config = AutoConfig.from_pretrained(name, num_labels=len(names), id2label=names)
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(name, config=config)
+        for setting in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            if hasattr(config, setting):
+                setattr(config, setting, dropout)
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            name, config=config, dtype=torch.float32
+        )
     except (OSError, ValueError) as error:
         raise ForewarnError(f"base model {name}: cannot be loaded ({type(error).__name__}); give a folder") from None
     return model
+
+
+def output_layer(model: PreTrainedModel) -> torch.nn.Linear:
+    """The last layer of a classifier, whatever its head is called: the one with an output a leaf.
+
+    Raises:
+        ForewarnError: there is none.
+    """
+    linear = [x for x in model.modules() if isinstance(x, torch.nn.Linear)]
+    layers = [x for x in linear if x.out_features == model.config.num_labels]
+    if not layers:
+        raise ForewarnError(f"{type(model).__name__}: no linear output layer; set ngrams.buckets: 0 in the config")
+    return layers[-1]
 
 
 def coarse_loss(logits: torch.Tensor, allowed: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:

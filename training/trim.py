@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from itertools import islice
 from typing import Any, cast
 
 import torch
 from forewarn.inference.errors import ForewarnError
+from forewarn.training.text import chunks
 from forewarn.training.tokenizer import new_tokenizer
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
@@ -41,8 +41,7 @@ def trim(model: PreTrainedModel, tokenizer: Tokenizer, texts: Iterable[str], voc
         raise ForewarnError(f"base model: a {kind} vocabulary cannot be trimmed; choose one with Unigram or WordPiece")
     counts: Counter[int] = Counter()
     characters: set[str] = set()
-    source = iter(texts)
-    while group := list(islice(source, 1000)):
+    for group in chunks(texts, 1000):
         for encoding in tokenizer.encode_batch(group):
             counts.update(encoding.ids)
             for token in encoding.tokens:

@@ -38,8 +38,8 @@ class CheckpointScorer:
             ForewarnError: a file is missing or unreadable, or the labels are not this package's.
         """
         import torch
+        from forewarn.training.ngrams import load_classifier
         from tokenizers import Tokenizer
-        from transformers import AutoModelForSequenceClassification
 
         for name in ("config.json", "tokenizer.json", "forewarn.json"):
             if not (folder / name).is_file():
@@ -52,7 +52,7 @@ class CheckpointScorer:
         _require_same_labels(labels, folder)
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            self._model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
+            self._model = load_classifier(folder).eval()
         except Exception as error:  # both libraries raise bare Exception and OSError for damaged files
             raise ForewarnError(f"{folder}: cannot load the checkpoint ({type(error).__name__}); train again") from None
         if self._model.config.num_labels != len(labels.names):

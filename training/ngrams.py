@@ -1,0 +1,144 @@
+"""A linear model on hashed n-grams of the token ids, beside the encoder and inside the same graph.
+
+Linear models on n-grams are hard to beat on scripts that return word for word, and make other mistakes than an encoder,
+which reads what it has not seen. Hashing: Weinberger et al. 2009; wide beside deep: Cheng et al. 2016.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
+from forewarn.training.config import NgramConfig
+from forewarn.training.model import coarse_loss
+from safetensors.torch import load_file, save_file
+from tqdm.auto import tqdm
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+FILE = "ngrams.safetensors"
+_ORDERS = 3  # one, two and three pieces in a row
+_MULTIPLIER = 1_000_003
+_BATCH = 256
+
+
+class HashedNgrams(torch.nn.Module):
+    """Logits (batch, leaves) as the sum of a row of weights for each n-gram, over the square root of their number."""
+
+    def __init__(self, buckets: int, leaves: int) -> None:
+        """All weights zero.
+
+        Args:
+            buckets: rows of the table; a prime spreads the n-grams best.
+            leaves: columns of the table.
+        """
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(buckets, leaves))
+        self.bias = torch.nn.Parameter(torch.zeros(leaves))
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Only standard integer arithmetic and table look-ups, so that every runtime computes the same buckets."""
+        length = input_ids.shape[1]
+        ids = F.pad(input_ids, (0, _ORDERS - 1))
+        mask = F.pad(attention_mask, (0, _ORDERS - 1))
+        gram = torch.zeros_like(input_ids)
+        real = torch.ones_like(attention_mask)
+        total: Any = 0.0
+        count: Any = 0.0
+        for order in range(_ORDERS):
+            gram = gram * _MULTIPLIER + ids[:, order : order + length] + 1
+            real = real * mask[:, order : order + length]
+            rows = F.embedding(gram % self.weight.shape[0], self.weight)
+            present = real.to(rows.dtype)
+            total = total + (rows * present.unsqueeze(-1)).sum(dim=1)
+            count = count + present.sum(dim=1, keepdim=True)
+        return total / count.clamp(min=1.0).sqrt() + self.bias
+
+
+class WithNgrams(torch.nn.Module):
+    """An encoder and its n-gram branch as one model: called as the encoder is, with the sum of both logits."""
+
+    def __init__(self, encoder: PreTrainedModel, ngrams: HashedNgrams) -> None:
+        """Put the two together."""
+        super().__init__()
+        self.encoder, self.ngrams = encoder, ngrams
+        self.config = encoder.config
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
+        """An object with `logits`, (batch, leaves)."""
+        deep = self.encoder(input_ids=input_ids, attention_mask=attention_mask).logits
+        return SimpleNamespace(logits=deep + self.ngrams(input_ids, attention_mask))
+
+
+def load_classifier(folder: Path, **options: Any) -> Any:
+    """The model of a checkpoint folder, with its n-gram branch where the folder has one.
+
+    `options` go to `from_pretrained`, and so do its errors.
+    """
+    encoder = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True, **options)
+    if not (folder / FILE).is_file():
+        return encoder
+    weights = load_file(folder / FILE)
+    ngrams = HashedNgrams(*weights["weight"].shape)
+    ngrams.load_state_dict(weights)
+    return WithNgrams(encoder, ngrams)
+
+
+def save_ngrams(ngrams: HashedNgrams, folder: Path) -> None:
+    """Write the branch into a checkpoint folder."""
+    save_file(ngrams.state_dict(), folder / FILE)
+
+
+def fit_ngrams(train: MessageDataset, config: NgramConfig, balance: float, seed: int) -> HashedNgrams:
+    """Train a branch alone with the coarse-label loss, on views that are obfuscated and filled anew each epoch."""
+    ngrams = HashedNgrams(config.buckets, train.allowed.shape[1])
+    optimizer = torch.optim.Adam(ngrams.parameters(), lr=config.learning_rate)
+    sampler = BalancedBatchSampler(train, row_weights(train.rows, balance), _BATCH, seed)
+    for epoch in tqdm(range(config.epochs), desc="n-grams", unit="epoch", disable=None):
+        sampler.set_epoch(epoch)
+        for batch in sampler:
+            inputs = collate([train[i] for i in batch])
+            loss = coarse_loss(ngrams(inputs["input_ids"], inputs["attention_mask"]), inputs["labels"])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return ngrams
+
+
+def all_logits(model: Any, dataset: MessageDataset, batch: int = 128) -> torch.Tensor:
+    """Logits of every row of a dataset, (rows, leaves); `model` gives logits, or an object that holds them."""
+    encoded = [dataset[i] for i in range(len(dataset))]
+    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]["input_ids"]))
+    result = torch.empty(len(encoded), dataset.allowed.shape[1])
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
+            inputs = collate([encoded[i] for i in chosen])
+            output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+            result[chosen] = getattr(output, "logits", output).float()
+    return result
+
+
+def blend(deep: torch.Tensor, wide: torch.Tensor, allowed: torch.Tensor) -> tuple[float, float]:
+    """Weights of the two logits that make the coarse-label loss on validation rows smallest.
+
+    Args:
+        deep: the encoder's logits, (rows, leaves).
+        wide: the branch's logits, (rows, leaves).
+        allowed: allowed leaves of each row, (rows, leaves) bool.
+    """
+    scales = torch.tensor([0.7, 0.7], requires_grad=True)
+    optimizer = torch.optim.LBFGS([scales], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = coarse_loss(scales[0] * deep + scales[1] * wide, allowed)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return float(scales[0]), float(scales[1])
