@@ -141,4 +141,5 @@ def blend(deep: torch.Tensor, wide: torch.Tensor, allowed: torch.Tensor) -> tupl
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return float(scales[0]), float(scales[1])
+    deep_scale, wide_scale = scales.detach().tolist()
+    return deep_scale, wide_scale

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +15,7 @@ from forewarn.inference.errors import ForewarnError
 NAME = "forewarn_scripts"
 TEST_SHARE = 0.15
 VALIDATION_SHARE = 0.10
+BLOCK = 20
 
 # What each slot stands for; `forewarn.training.scripts.slots` fills them.
 SLOTS = {
@@ -96,17 +96,17 @@ def read_scripts(paths: Iterable[Path]) -> list[Script]:
 
 
 def held_out(script_ids: Iterable[str]) -> dict[str, str]:
-    """Script id -> split: of every language and leaf 15 % for test and 10 % for validation, by the hash of the id."""
-    by_kind: dict[str, list[str]] = defaultdict(list)
-    for script_id in script_ids:
-        # An id is LANGUAGE-LEAF-NUMBER.
-        by_kind[script_id.rpartition("-")[0]].append(script_id)
+    """Script id -> split: of every language and leaf 15 % for test and 10 % for validation, by hash.
+
+    The numbers of a leaf are taken in blocks of twenty, and a hash of the block says which three of its places are for
+    test and which two for validation. So a script stays where it is, whatever is added later.
+    """
     splits = {}
-    for ids in by_kind.values():
-        ranked = sorted(ids, key=lambda i: hashlib.sha256(i.encode()).digest())
-        test = round(TEST_SHARE * len(ranked))
-        validation = round(VALIDATION_SHARE * len(ranked))
-        for position, script_id in enumerate(ranked):
-            kind = "test" if position < test else "validation" if position < test + validation else "train"
-            splits[script_id] = kind
+    for script_id in script_ids:
+        kind, _, number = script_id.rpartition("-")  # LANGUAGE-LEAF-NUMBER
+        block, place = divmod(int(number) - 1, BLOCK)
+        order = sorted(range(BLOCK), key=lambda i: hashlib.sha256(f"{kind} {block} {i}".encode()).digest())
+        rank = order.index(place)
+        test, validation = round(TEST_SHARE * BLOCK), round(VALIDATION_SHARE * BLOCK)
+        splits[script_id] = "test" if rank < test else "validation" if rank < test + validation else "train"
     return splits
