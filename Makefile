@@ -18,11 +18,12 @@ lint: .venv/dev.done  ## ruff and mypy
 	for part in inference training export mobile_bundle data_cards; do ln -s ../../../$$part build/types/forewarn/$$part; done
 	cd build/types && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p forewarn
 
-bundle: .venv/dev.done  ## data, training, export and evaluation of the shipped bundle, from nothing
-	$(BIN)/forewarn data build
-	$(BIN)/forewarn train training/configs/quick.yaml
-	$(BIN)/forewarn evaluate runs/quick/model --out runs/quick/evaluation
-	$(BIN)/forewarn export runs/quick/model --out mobile_bundle/standard --evaluation runs/quick/evaluation/evaluation.json
+bundle: .venv/dev.done  ## data, pretraining, training, evaluation and export of the shipped bundle, from nothing
+	$(BIN)/forewarn data build --skip id_sms_1143
+	$(BIN)/forewarn pretrain training/configs/pretrain.yaml
+	$(BIN)/forewarn train training/configs/default.yaml --base runs/encoder/model
+	$(BIN)/forewarn evaluate runs/default/model --out runs/default/evaluation
+	$(BIN)/forewarn export runs/default/model --out mobile_bundle/standard --evaluation runs/default/evaluation/evaluation.json
 
 .venv/serve.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from forewarn.export import gate
 from forewarn.export.calibrate import Calibration, allowed_leaves, coarse_loss, fit_calibration, operating_points
-from forewarn.export.model_card import data_sources, render_model_card
+from forewarn.export.model_card import before_and_after, data_sources, render_model_card
 from forewarn.export.onnx_model import (
     OPSET,
     Checkpoint,
@@ -33,6 +33,7 @@ from forewarn.export.vectors import write_vectors
 from forewarn.inference.bundle import FORMAT, Bundle
 from forewarn.inference.errors import ForewarnError, GateError
 from forewarn.training.data.rows import Row
+from forewarn.training.ngrams import WithNgrams
 
 _CALIBRATION_ROWS = 200  # for the static candidate's activation ranges
 _BATCH_SHIFT_ROWS = 200
@@ -76,6 +77,7 @@ def export_bundle(
     validation: list[Row],
     version: str,
     evaluation: dict[str, Any] | None = None,
+    before: dict[str, Any] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Export a checkpoint as an int8 bundle at `out`, and the same as `out`.zip.
@@ -86,6 +88,7 @@ def export_bundle(
         validation: rows to choose, calibrate and gate on.
         version: the model's version, as in "2026.11.0".
         evaluation: `forewarn evaluate`'s report, for the model card.
+        before: the report of the previous version on the same rows, for the card's before-and-after table.
         progress: called with a line for each step.
 
     Returns:
@@ -106,7 +109,7 @@ def export_bundle(
         tried, best = _choose(source, validation, work, progress)
         staged = work / "bundle"
         staged.mkdir()
-        manifest, vectors = _fill(staged, source, validation, version, evaluation, tried, best)
+        manifest, vectors = _fill(staged, source, validation, version, evaluation, before, tried, best)
         Bundle.open(staged)
         write_zip(staged, work / "bundle.zip")
         if out.exists():
@@ -188,6 +191,7 @@ def _fill(
     rows: Sequence[Row],
     version: str,
     evaluation: dict[str, Any] | None,
+    before: dict[str, Any] | None,
     tried: Sequence[Tried],
     best: Tried,
 ) -> tuple[dict[str, Any], int]:
@@ -228,6 +232,7 @@ def _fill(
         loss_after=coarse_loss(calibration.log_probabilities(best.logits, source.taxonomy), allowed),
         operating_points=points,
         evaluation=evaluation,
+        comparison=before_and_after(before, evaluation) if before and evaluation else "",
     )
     (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8", newline="\n")
     manifest = {
@@ -252,9 +257,10 @@ def describe(source: Checkpoint) -> str:
     """The encoder in a few words, with its number of weights."""
     config = source.model.config
     weights = sum(x.numel() for x in source.model.parameters())
+    branch = " with a linear branch on hashed n-grams of pieces" if isinstance(source.model, WithNgrams) else ""
     return (
         f"{config.model_type}, {config.num_hidden_layers} layers of {config.hidden_size}, "
-        f"{config.vocab_size} pieces, {weights / 1e6:.1f} million weights"
+        f"{config.vocab_size} pieces{branch}, {weights / 1e6:.1f} million weights"
     )
 
 

@@ -21,6 +21,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--data", type=Path, default=Path("build/data"), help="built data with the validation split")
     parser.add_argument("--version", help="the model's version (default: year.month.0 of today)")
     parser.add_argument("--evaluation", type=Path, help="evaluation.json of `forewarn evaluate`, for the model card")
+    parser.add_argument(
+        "--before",
+        type=Path,
+        help="evaluation.json of the previous version on the same test rows, for the card's before-and-after table",
+    )
     arguments = parser.parse_args(argv)
 
     # Imported late, so that --help and a wrong option answer at once.
@@ -28,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
     from forewarn.training.data.dataset import read_split
 
     evaluation = _read_evaluation(arguments.evaluation) if arguments.evaluation else None
+    before = _read_evaluation(arguments.before) if arguments.before else None
     today = date.today()
     result = export_bundle(
         arguments.checkpoint,
@@ -35,6 +41,7 @@ def main(argv: Sequence[str]) -> int:
         read_split(arguments.data, "validation"),
         arguments.version or f"{today.year}.{today.month}.0",
         evaluation,
+        before,
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
     size = sum(x["bytes"] for x in result["manifest"]["files"].values()) / 1e6

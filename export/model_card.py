@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
+from forewarn.inference.errors import ForewarnError
 
 
 def data_sources(names: set[str] | None = None) -> list[dict[str, Any]]:
@@ -46,6 +47,37 @@ def evaluation_tables(evaluation: dict[str, Any], title: str = "", depth: int = 
         elif isinstance(value, dict) and depth:
             found += evaluation_tables(value, path, depth - 1)
     return found
+
+
+def before_and_after(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """Markdown table: recall of scams at 1 % false alarms and AUROC of the model in two reports, a language a row.
+
+    Raises:
+        ForewarnError: the reports were not measured on the same number of rows.
+    """
+    if before.get("rows") != after.get("rows"):
+        raise ForewarnError(
+            f"--before was measured on {before.get('rows')} rows and --evaluation on {after.get('rows')}; "
+            "run `forewarn evaluate` for both on the same data"
+        )
+    lines = [
+        "| language | scams | others | recall before | recall after | AUROC before | AUROC after |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    old, new = (report["conditions"]["clean"]["model"] for report in (before, after))
+    slices = {"all": (old["overall"], new["overall"])}
+    slices |= {name: (old["by_language"].get(name, {}), found) for name, found in new["by_language"].items()}
+    for name, (first, second) in slices.items():
+        scam = second["scam"]
+        if scam["auroc"] is None:
+            continue
+        figures = []
+        for measure in ("recall", "auroc"):
+            for part in (first.get("scam", {}), scam):
+                figure = part.get("recall_at_fpr", {}).get("0.01") if measure == "recall" else part.get("auroc")
+                figures.append("–" if figure is None else f"{figure['value']:.3f}")
+        lines.append("| " + " | ".join([name, str(scam["positives"]), str(scam["negatives"]), *figures]) + " |")
+    return "\n".join(lines)
 
 
 def _is_groups(value: dict[str, Any] | list[Any]) -> bool:

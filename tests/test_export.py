@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -14,13 +15,14 @@ import pytest
 from forewarn.export import bundle_writer, gate
 from forewarn.export.bundle_writer import export_bundle, write_zip
 from forewarn.export.calibrate import Calibration, fit_calibration, operating_points
-from forewarn.export.model_card import metric_table
+from forewarn.export.model_card import before_and_after, metric_table
 from forewarn.export.onnx_model import Checkpoint, encode, export_onnx, open_session, predict
 from forewarn.export.quantize import candidates
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.errors import ForewarnError, GateError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.rows import Row
+from forewarn.training.ngrams import HashedNgrams, save_ngrams
 
 TAXONOMY = Taxonomy.load()
 SCAM = [
@@ -114,6 +116,42 @@ def test_onnx_equals_torch_with_padding(folder: Path, float_onnx: Path) -> None:
     with torch.no_grad():
         alone = np.concatenate([checkpoint.model(input_ids=torch.tensor([x])).logits.numpy() for x in ids])
     np.testing.assert_allclose(logits, alone, atol=1e-4)
+
+
+def test_an_ngram_branch_goes_into_the_graph_and_into_int8(folder: Path, tmp_path: Path) -> None:
+    import torch
+
+    both = tmp_path / "both"
+    shutil.copytree(folder, both)
+    ngrams = HashedNgrams(1009, len(TAXONOMY.names))
+    torch.manual_seed(3)
+    torch.nn.init.normal_(ngrams.weight)
+    save_ngrams(ngrams, both)
+    checkpoint = Checkpoint.load(both)
+    # The export itself refuses a graph whose logits differ from torch's.
+    export_onnx(checkpoint, tmp_path / "both.onnx")
+    export_onnx(Checkpoint.load(folder), tmp_path / "alone.onnx")
+    ids = encode(checkpoint, [row.text for row in make_rows(40)])
+    logits, alone = (predict(open_session(tmp_path / f"{name}.onnx"), ids, 0) for name in ("both", "alone"))
+    assert np.abs(logits - alone).max() > 0.5
+    smallest = next(x for x in candidates(ids, 0) if "embeddings only" in x.name)
+    smallest.write(tmp_path / "both.onnx", tmp_path / "int8.onnx")
+    assert (tmp_path / "int8.onnx").stat().st_size < 0.7 * (tmp_path / "both.onnx").stat().st_size
+    np.testing.assert_allclose(predict(open_session(tmp_path / "int8.onnx"), ids, 0), logits, atol=0.1)
+
+
+def test_the_card_sets_two_versions_side_by_side() -> None:
+    def report(recall: float, rows: int = 9) -> dict:
+        scam = {"positives": 4, "negatives": 5, "recall_at_fpr": {"0.01": {"value": recall}}, "auroc": {"value": 0.9}}
+        none = {"positives": 0, "negatives": 5, "recall_at_fpr": {"0.01": None}, "auroc": None}
+        languages = {"en": {"scam": scam}, "xx": {"scam": none}}
+        model = {"overall": {"scam": scam}, "by_language": languages}
+        return {"rows": rows, "conditions": {"clean": {"model": model}}}
+
+    table = before_and_after(report(0.25), report(0.75))
+    assert "| en | 4 | 5 | 0.250 | 0.750 | 0.900 | 0.900 |" in table and "xx" not in table
+    with pytest.raises(ForewarnError, match="same data"):
+        before_and_after(report(0.25, rows=8), report(0.75))
 
 
 def test_every_candidate_is_standard_close_and_smaller(folder: Path, float_onnx: Path, tmp_path: Path) -> None:
