@@ -10,8 +10,10 @@ import pytest
 import torch
 import yaml
 from forewarn.inference.cli import main
+from forewarn.inference.labels import Taxonomy
 from forewarn.training.cli_pretrain import run
-from forewarn.training.config import load_config
+from forewarn.training.cli_train import base_model
+from forewarn.training.config import TrainConfig, load_config
 from forewarn.training.pretrain import batches, loop
 from forewarn.training.pretrain.batches import IGNORE, MASK, BatchMaker
 from forewarn.training.pretrain.config import PretrainConfig
@@ -159,9 +161,14 @@ def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch)
 def test_training_starts_from_the_folder(folder, tmp_path):
     settings = config(folder, tmp_path / "run", steps=2)
     run(settings)
-    files = {path.name for path in (settings.out / "model").iterdir()}
-    assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= files
-    assert Tokenizer.from_file(str(settings.out / "model" / "tokenizer.json")).get_vocab_size() <= 200
+    encoder = settings.out / "model"
+    train = TrainConfig(base=str(encoder), tokenizer={"require_scripts": False}, model={"dropout": 0.3})
+    model, tokenizer = base_model(train, [], Taxonomy.load())
+    text = "Seven  friends in the GARDEN"
+    assert tokenizer.encode(text).ids == Tokenizer.from_file(str(encoder / "tokenizer.json")).encode(text).ids
+    saved = AutoModel.from_pretrained(encoder, dtype=torch.float32).state_dict()
+    assert all(torch.equal(value, model.electra.state_dict()[name]) for name, value in saved.items())
+    assert model.config.hidden_dropout_prob == 0.3 and model.dtype == torch.float32
 
 
 def test_missing_text_is_one_clear_line(tmp_path, capsys):

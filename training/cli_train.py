@@ -80,10 +80,13 @@ def combine(
     scale_deep, scale_wide = blend(deep, wide, validation.allowed)
     with torch.no_grad():
         head = output_layer(model)
-        head.weight *= scale_deep
-        head.bias *= scale_deep
-        ngrams.weight *= scale_wide
-        ngrams.bias *= scale_wide
+        for tensor, scale in (
+            (head.weight, scale_deep),
+            (head.bias, scale_deep),
+            (ngrams.weight, scale_wide),
+            (ngrams.bias, scale_wide),
+        ):
+            tensor.mul_(scale)
     figures = {
         name: validation_metrics(logits.numpy(), validation.allowed.numpy(), taxonomy)
         for name, logits in (("encoder", deep), ("ngrams", wide), ("both", scale_deep * deep + scale_wide * wide))
