@@ -23,12 +23,15 @@ from faker import Faker
 from faker.config import AVAILABLE_LOCALES
 from forewarn.training.data.rows import Row
 from forewarn.training.scripts.corpus import Script
+from persiantools.jdatetime import JalaliDate
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _BRANDED = ("bank", "shop", "courier", "operator", "company")
 # "Brand: ..." or "[Brand] ..." at the beginning of a message.
 _SENDER = re.compile(r"[\[【(]?([A-Za-z][\w&' -]{2,18}?)(?:[\]】)]|\s?[:：-] )")
 _MONTH_FIRST = {"US", "PH", "CN", "TW", "HK", "JP", "KR"}
+_DOTTED = {"DE", "AT", "CH", "PL", "RU", "UA", "TR", "HR"}
+_PERSIAN_DIGITS = str.maketrans("0123456789,", "۰۱۲۳۴۵۶۷۸۹٬")
 _INSTITUTIONS = ("banks", "shops", "couriers", "operators", "cities", "money")
 _LURES = [
     "pay",
@@ -105,7 +108,10 @@ class Filler:
             name = match[1]
             if name not in self.values:
                 self.values[name] = str(getattr(self, f"_{name}")())
-            return self.values[name]
+            written = self.values[name]
+            # A date that ends in a dot (Croatian) also ends the sentence.
+            ends = written.endswith(".") and match.string[match.end() : match.end() + 1] == "."
+            return written[:-1] if ends else written
 
         return _SLOT.sub(value, self.script.text)
 
@@ -125,10 +131,13 @@ class Filler:
         currency = self.place["currency"]
         whole = value == int(value)
         style = self.rng.random()
+        if self.script.region == "IR":  # CLDR would put the rial before the sum
+            written = self.rng.choice(self.place["money"]).format(format_decimal(int(value), locale=self.locale))
+            return written.translate(_PERSIAN_DIGITS) if style < 0.4 else written
         if style < 0.55:
             written = format_currency(value, currency, locale=self.locale).replace("\xa0", " ")
             return re.sub(r"[.,]00(?!\d)", "", written) if whole else written
-        number = format_decimal(int(value) if whole else value, locale=self.locale)
+        number = format_decimal(value, format="#,##0" if whole else "#,##0.00", locale=self.locale)
         return self.rng.choice(self.place["money"]).format(number) if style < 0.95 else str(number)
 
     def _amount(self) -> str:
@@ -254,12 +263,22 @@ class Filler:
     def _date(self) -> str:
         day = self._day()
         style = self.rng.random()
+        if self.script.region == "IR":
+            local = JalaliDate(day)
+            written = f"{local.day} {local.strftime('%B', locale='fa')}"
+            written = written.translate(_PERSIAN_DIGITS) if style > 0.7 else written
+            return local.strftime("%Y/%m/%d") if style < 0.4 else written
+        if self.script.region == "TH" and style < 0.7:
+            # The Buddhist era; no day of the window is a 29 February, which the year 2569 would lack.
+            day = day.replace(year=day.year + 543)
         if style < 0.4:
             return format_date(day, "short", locale=self.locale)
         if style < 0.7:
             return format_date(day, self.place["day"], locale=self.locale)
         if style < 0.9:
             month_first = self.script.region in _MONTH_FIRST
+            if self.script.region in _DOTTED:
+                return f"{day.day}.{day.month:02d}"
             return f"{day.month}/{day.day}" if month_first else f"{day.day}/{day.month}"
         return format_date(day, "medium", locale=self.locale)
 
