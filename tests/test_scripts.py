@@ -3,6 +3,7 @@
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from forewarn.inference.labels import Taxonomy
@@ -60,17 +61,39 @@ def test_a_link_goes_to_whom_the_message_is_from():
 
 
 def test_the_shape_of_a_link_does_not_tell_the_side():
-    honest, scams = hosts_of("transactional"), hosts_of("parcel_delivery")
+    honest, scams = (hosts_of(label, "{url} Royal Mail") for label in ("transactional", "parcel_delivery"))
     for count_of in (lambda host: host.count("."), lambda host: len(host) > 15):
         assert len({count_of(host) for host in honest} & {count_of(host) for host in scams}) > 1
 
 
-def test_real_services_stand_on_both_sides():
-    def links(label):
-        return {fill(script("{url}", label), random.Random(i)).split("/")[0] for i in range(300)}
+def test_real_services_stand_on_both_sides_where_people_use_them():
+    def links(label, channel):
+        chat = replace(script("{url}", label), channel=channel)
+        return {fill(chat, random.Random(i)).split("/")[0] for i in range(300)}
 
     services = {"bit.ly", "wa.me", "t.me", "forms.gle", "tinyurl.com"}
-    assert services <= links("parcel_delivery") and services <= links("transactional")
+    assert services <= links("parcel_delivery", "sms") and services <= links("transactional", "chat")
+    # An office's SMS does not lead to a chat.
+    assert services & links("transactional", "sms") == {"bit.ly", "tinyurl.com"}
+
+
+def test_a_brand_in_its_own_script_is_known():
+    honest = replace(script("Нова пошта, {url}", "transactional"), language="uk", region="UA")
+    found = [fill(honest, random.Random(i)) for i in range(50)]
+    assert sum("novaposhta.ua" in text for text in found) > 30
+    scam = replace(honest, label="parcel_delivery")
+    assert not any(re.search(r"[ /.]novaposhta\.ua", fill(scam, random.Random(i))) for i in range(50))
+
+
+def test_spoken_sums_are_round_and_dates_follow_the_place():
+    call = replace(script("{amount}", "personal"), channel="call", region="US")
+    assert not any("." in fill(call, random.Random(i)) for i in range(50))
+    thai = replace(script("{date}", "personal"), language="th", region="TH")
+    assert any("69" in fill(thai, random.Random(i)) for i in range(30))
+    persian = replace(script("{date}", "personal"), language="fa", region="IR")
+    assert any(fill(persian, random.Random(i)).startswith("140") for i in range(30))
+    croatian = replace(script("do {date}. hvala", "personal"), language="hr", region="HR")
+    assert not any(".." in fill(croatian, random.Random(i)) for i in range(50))
 
 
 def test_fifteen_in_a_hundred_scripts_of_each_kind_are_held_out_by_hash():

@@ -20,7 +20,7 @@ class PretrainConfig(Strict):
     tokenizer: TokenizerConfig = Field(default_factory=lambda: TokenizerConfig())  # type: ignore[call-arg]
     model: ModelConfig = Field(default_factory=lambda: ModelConfig(dropout=0.0))  # type: ignore[call-arg]
     lsa_rows_per_corpus: int = Field(5000, ge=0, description="parallel rows for the start of the embeddings; 0: random")
-    steps: int = Field(3000, ge=1)
+    steps: int = Field(2000, ge=1)
     learning_rate: float = Field(7e-4, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     warmup_share: float = Field(0.05, ge=0, lt=1)

@@ -1,8 +1,7 @@
 """Fill the slots of a script as its place would write them: money, dates, numbers, names, links.
 
-Money and dates come from Babel (CLDR), phone formats from phonenumbers, names from Faker where it knows the locale. All
-links of scams are invented: a brand's name, a lure word, random characters and a cheap top-level domain, or a made-up
-invitation on a real chat or form service. Phone numbers are drawn from the example ranges' shape, not from a directory.
+Money and dates come from Babel (CLDR), phone formats from phonenumbers, names from Faker where it knows the locale,
+links from `links.py`. Phone numbers are drawn from the example ranges' shape, not from a directory.
 """
 
 from __future__ import annotations
@@ -23,33 +22,15 @@ from faker import Faker
 from faker.config import AVAILABLE_LOCALES
 from forewarn.training.data.rows import Row
 from forewarn.training.scripts.corpus import Script
+from forewarn.training.scripts.links import LinkMaker
 from persiantools.jdatetime import JalaliDate
 
 _SLOT = re.compile(r"\{(\w+)\}")
-_BRANDED = ("bank", "shop", "courier", "operator", "company")
-# "Brand: ..." or "[Brand] ..." at the beginning of a message.
-_SENDER = re.compile(r"[\[【(]?([A-Za-z][\w&' -]{2,18}?)(?:[\]】)]|\s?[:：-] )")
 _MONTH_FIRST = {"US", "PH", "CN", "TW", "HK", "JP", "KR"}
 _DOTTED = {"DE", "AT", "CH", "PL", "RU", "UA", "TR", "HR"}
+_WHOLE = {"TWD"}  # currencies whose cents nobody uses
 _PERSIAN_DIGITS = str.maketrans("0123456789,", "۰۱۲۳۴۵۶۷۸۹٬")
 _INSTITUTIONS = ("banks", "shops", "couriers", "operators", "cities", "money")
-_LURES = [
-    "pay",
-    "secure",
-    "track",
-    "verify",
-    "update",
-    "help",
-    "service",
-    "gift",
-    "claim",
-    "login",
-    "my",
-    "info",
-    "online",
-]
-_CHEAP = ["top", "xyz", "icu", "vip", "cc", "shop", "site", "live", "info", "com", "net", "link", "online", "click"]
-_FREE_HOSTS = ["web.app", "pages.dev", "weebly.com", "vercel.app", "blogspot.com", "netlify.app"]
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
@@ -80,12 +61,6 @@ def _faker(language: str, region: str) -> Faker:
     return Faker("en_US")
 
 
-def _names(text: str, host: str) -> bool:
-    """Whether a lower-case text names the owner of a host; a short name must be a word ("ing" is not in "korting")."""
-    whole = re.search(rf"(?<![a-z0-9]){re.escape(host)}(?![a-z0-9])", text)
-    return bool(whole) or (len(host) >= 5 and host in text.replace(" ", ""))
-
-
 class Filler:
     """Fills one script; the same `rng` state gives the same text, and a slot named twice has one value."""
 
@@ -97,6 +72,7 @@ class Filler:
         if self.place.get("speaks") not in (None, script.language.split("-")[0]):
             self.place |= {kind: places()["default"][kind] for kind in _INSTITUTIONS}
             self.place.pop("names", None)
+            self.place.pop("surnames", None)
         self.locale = _locale(script.language, script.region)
         # Links of honest rows are official ones; what counts as honest is the leaf's verdict.
         self.honest = script.label in ("promotion", "personal", "transactional", "public_notice")
@@ -124,21 +100,20 @@ class Filler:
     def _money(self, low: float, high: float) -> str:
         unit = float(self.place["unit"])
         value = unit * low * (high / low) ** self.rng.random()
-        # People write round sums; banks write exact ones.
-        value = round(value, -max(0, len(str(int(value))) - 2)) if self.rng.random() < 0.6 else round(value, 2)
+        spoken = self.script.channel != "sms"
+        # People write and say round sums; banks and shops write exact ones.
+        exact = not spoken and self.place["currency"] not in _WHOLE and self.rng.random() < 0.5
+        value = round(value, 2) if exact else round(value, -max(0, len(str(int(value))) - 2))
         if unit >= 100:
             value = round(value / 100) * 100 or 100
-        currency = self.place["currency"]
         whole = value == int(value)
         style = self.rng.random()
-        if self.script.region == "IR":  # CLDR would put the rial before the sum
-            written = self.rng.choice(self.place["money"]).format(format_decimal(int(value), locale=self.locale))
-            return written.translate(_PERSIAN_DIGITS) if style < 0.4 else written
-        if style < 0.55:
-            written = format_currency(value, currency, locale=self.locale).replace("\xa0", " ")
+        if style < (0.2 if spoken else 0.55) and self.script.region != "IR":  # CLDR would put the rial before the sum
+            written = format_currency(value, self.place["currency"], locale=self.locale).replace("\xa0", " ")
             return re.sub(r"[.,]00(?!\d)", "", written) if whole else written
-        number = format_decimal(value, format="#,##0" if whole else "#,##0.00", locale=self.locale)
-        return self.rng.choice(self.place["money"]).format(number) if style < 0.95 else str(number)
+        number = format_decimal(value, format="#,##0" if whole else "#,##0.00", locale=self.locale).replace("\xa0", " ")
+        written = str(self.rng.choice(self.place["money"])).format(number)
+        return written.translate(_PERSIAN_DIGITS) if self.script.region == "IR" and style < 0.4 else written
 
     def _amount(self) -> str:
         return self._money(10, 500)
@@ -147,90 +122,44 @@ class Filler:
         return self._money(0.5, 8)
 
     def _big_amount(self) -> str:
-        return self._money(500, 50_000)
+        return self._money(500, 20_000)
 
     def _name(self) -> str:
         if "names" in self.place:
             return self._pick("names")
-        fake = _faker(self.script.language, self.script.region)
-        fake.seed_instance(self.rng.randrange(2**32))
-        return str(fake.first_name())
+        fake = self._fake()
+        name = str(fake.first_name())
+        # A Chinese given name of one character is not used alone.
+        return f"小{name}" if len(name) == 1 else name
 
     def _full_name(self) -> str:
+        if "surnames" in self.place:
+            return str(self.place["full_name"]).format(self._pick("names"), self._pick("surnames"))
         if "names" in self.place:
             return " ".join(self.rng.sample(self.place["names"], 2))
+        fake = self._fake()
+        if self.script.language.split("-")[0] in ("zh", "ja", "ko"):
+            return str(fake.name())
+        return f"{fake.first_name()} {fake.last_name()}"  # fake.name() adds titles
+
+    def _fake(self) -> Faker:
         fake = _faker(self.script.language, self.script.region)
         fake.seed_instance(self.rng.randrange(2**32))
-        return str(fake.name())
+        return fake
 
     def _url(self) -> str:
-        """A link as both sides write them; which side it is must not show in its shape alone.
-
-        Honest: the official host, now and then with a word like "track" before or behind it. Scam: a look-alike with
-        the same words, a page on free hosting, a host of nobody. Both: shorteners, forms and chats.
-        """
-        scheme = self.rng.choice(["https://", "", "", "www."])
-        tail = "" if self.rng.random() < 0.4 else "/" + self._token(self.rng.randint(3, 8))
-        kind = self.rng.random()
-        if kind < 0.2:
-            return self._service_link()
-        named = self._named_site()
-        lure = self.rng.choice(_LURES)
-        if self.honest:
-            site = named or self._host_of_nobody()
-            if kind < 0.3:
-                return f"{scheme.replace('www.', '')}{lure}.{site}{tail}"
-            return f"{scheme}{site}/{lure}{tail}" if kind < 0.4 else f"{scheme}{site}{tail}"
-        if named is None and kind < 0.5:
-            return f"{scheme}{self._host_of_nobody()}{tail}"
-        brand = (named or str(self.rng.choice(self.place["sites"]))).split(".")[0]
-        if kind < 0.65:
-            return f"{brand}-{self._token(3)}.{self.rng.choice(_FREE_HOSTS)}{tail}"
-        if kind < 0.75:
-            return f"{scheme}{brand}.{self._token(self.rng.randint(3, 5))}-{lure}.{self.rng.choice(_CHEAP)}{tail}"
-        host = self.rng.choice(["-", "", "."]).join(self.rng.sample([brand, lure], 2))
-        return f"{scheme}{host}-{self._token(self.rng.randint(2, 4))}.{self.rng.choice(_CHEAP)}{tail}"
-
-    def _named_site(self) -> str | None:
-        """The host of whom the text says it is from: one of the place's, else by the brand, else None."""
-        text = self.script.text.lower()
-        named = [site for site in self.place["sites"] if _names(text, site.split(".")[0])]
-        if named:
-            return str(self.rng.choice(named))
-        sender = _SENDER.match(self.script.text)
-        brands = [self.values[kind] for kind in _BRANDED if kind in self.values] or ([sender[1]] if sender else [])
-        name = re.sub(r"[^a-z0-9]", "", brands[0].lower()) if brands and brands[0].isascii() else ""
-        return f"{name}.{self.rng.choice(['com', self._country_domain()])}" if 3 <= len(name) <= 16 else None
-
-    def _country_domain(self) -> str:
-        return "co.uk" if self.script.region == "GB" else self.script.region.lower()
-
-    def _host_of_nobody(self) -> str:
-        """A small shop's, school's or office's own site: a name that says nothing to a stranger."""
-        syllables = (
-            self.rng.choice("bdfgklmnprstvz") + self.rng.choice("aeiou") for _ in range(self.rng.randint(2, 4))
-        )
-        name = "".join(syllables) + self.rng.choice(["", "", "n", "s", "shop", "info"])
-        return f"{name}.{self.rng.choice(['com', 'org', 'net', self._country_domain()])}"
-
-    def _service_link(self) -> str:
-        token = self._token(self.rng.randint(6, 9))
-        return self.rng.choice(
-            [
-                f"bit.ly/{token}",
-                f"wa.me/{self._digits(11)}",
-                f"t.me/{token}",
-                f"forms.gle/{token}",
-                f"tinyurl.com/{token}",
-            ]
-        )
+        return LinkMaker(self.script, self.rng, self.values, self.place["sites"], self.honest).make()
 
     def _phone(self) -> str:
-        example = phonenumbers.example_number_for_type(self.script.region, phonenumbers.PhoneNumberType.MOBILE)
+        kind = phonenumbers.PhoneNumberType.MOBILE
+        if self.honest and self.script.channel == "sms" and self.script.label != "personal" and self.rng.random() < 0.5:
+            kind = phonenumbers.PhoneNumberType.FIXED_LINE  # an office's line
+        example = phonenumbers.example_number_for_type(self.script.region, kind)
         if example is None:
             return "+" + self._digits(11)
         national = str(example.national_number)
-        example.national_number = int(national[:2] + self._digits(len(national) - 2))
+        kept = max(2, len(national) - 7)  # area and operator codes stay valid
+        example.national_number = int(national[:kept] + self._digits(len(national) - kept))
         style = self.rng.choice([phonenumbers.PhoneNumberFormat.NATIONAL, phonenumbers.PhoneNumberFormat.INTERNATIONAL])
         written = phonenumbers.format_number(example, style)
         return re.sub(r"[ -]", "", written) if self.rng.random() < 0.5 else written
@@ -274,13 +203,14 @@ class Filler:
         if style < 0.4:
             return format_date(day, "short", locale=self.locale)
         if style < 0.7:
-            return format_date(day, self.place["day"], locale=self.locale)
+            pattern = "M月d日" if self.script.language.startswith("zh") else self.place["day"]
+            return format_date(day, pattern, locale=self.locale)
         if style < 0.9:
             month_first = self.script.region in _MONTH_FIRST
             if self.script.region in _DOTTED:
                 return f"{day.day}.{day.month:02d}"
             return f"{day.month}/{day.day}" if month_first else f"{day.day}/{day.month}"
-        return format_date(day, "medium", locale=self.locale)
+        return format_date(day, self.place.get("long", "medium"), locale=self.locale).replace("\u202f", " ")
 
     def _time(self) -> str:
         moment = time(self.rng.randint(7, 22), self.rng.choice([0, 5, 15, 20, 30, 45, self.rng.randrange(60)]))
@@ -302,13 +232,13 @@ class Filler:
         return self._digits(4)
 
     def _days(self) -> str:
-        return str(self.rng.choice([1, 2, 3, 5, 7, 10, 14, 30]))
+        return str(self.rng.choice([2, 3, 5, 7, 10, 14, 30]))
 
     def _percent(self) -> str:
-        return f"{self.rng.choice([1.5, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70]):g}%"
+        return f"{self.rng.choice([2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50])}%"
 
     def _handle(self) -> str:
-        return self.rng.choice(["@", "", ""]) + self._token(self.rng.randint(5, 9))
+        return self.rng.choice(["@", "@", ""]) + self._token(self.rng.randint(5, 9))
 
     def _email(self) -> str:
         return f"{self._token(6)}@{self.rng.choice(['gmail.com', 'outlook.com', 'example.com', 'mail.com'])}"
@@ -316,7 +246,8 @@ class Filler:
     def _plate(self) -> str:
         letters, digits = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
         swap = {"A": letters, "0": digits}
-        return "".join(self.rng.choice(swap[c]) if c in swap else c for c in self.place["plate"])
+        plate = self._pick("plate")
+        return "".join(self.rng.choice(swap[c]) if c in swap else c for c in plate)
 
 
 def fill_row(row: Row, rng: random.Random) -> str:
