@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str | None, str]] = {
     "pretrain": ("forewarn.training.cli_pretrain", "train", "pretrain the encoder on public text"),
     "train": ("forewarn.training.cli_train", "train", "train a model from a config file"),
     "evaluate": ("forewarn.training.evaluation.cli", "train", "measure a model by language, source and leaf"),
+    "bench": ("forewarn.inference.cli_bench", None, "measure load time, speed and memory of a bundle"),
     "export": ("forewarn.export.cli", "export", "turn a checkpoint into an int8 ONNX bundle"),
 }
 
