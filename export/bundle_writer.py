@@ -204,7 +204,7 @@ def _fill(
     sources = data_sources(set(named) if named else None)
 
     shutil.copyfile(best.path, folder / "model.onnx")
-    source.tokenizer.save(str(folder / "tokenizer.json"))
+    source.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     forewarnings = (files("forewarn.inference") / "forewarnings.json").read_bytes()
     (folder / "forewarnings.json").write_bytes(forewarnings)
     card = render_model_card(
@@ -216,6 +216,7 @@ def _fill(
         languages=sorted({row.language.split("-")[0] for row in rows} - {"und", "mul"}),
         sources=sources,
         sources_assumed=not named,
+        pretraining=source.info.get("pretraining"),
         tried=[x.to_dict() for x in tried],
         chosen=best.candidate.name,
         gate=best.report,

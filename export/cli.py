@@ -30,10 +30,15 @@ def main(argv: Sequence[str]) -> int:
 
     # Imported late, so that --help and a wrong option answer at once.
     from forewarn.export.bundle_writer import export_bundle
+    from forewarn.export.model_card import before_and_after
     from forewarn.training.data.dataset import read_split
 
     evaluation = _read_evaluation(arguments.evaluation) if arguments.evaluation else None
     before = _read_evaluation(arguments.before) if arguments.before else None
+    if before and evaluation:
+        before_and_after(before, evaluation)  # refused now, and not after all candidates were measured
+    elif before:
+        raise ForewarnError("--before needs --evaluation: the report of this version on the same rows")
     today = date.today()
     result = export_bundle(
         arguments.checkpoint,

@@ -31,35 +31,100 @@ def render_model_card(**context: Any) -> str:
     return environment.from_string(source).render(**context)
 
 
-def evaluation_tables(evaluation: dict[str, Any], title: str = "", depth: int = 3) -> list[tuple[str, str]]:
-    """Title and Markdown table of every `overall`, `by_*` and `per_*` section of a report, however deep."""
-    found = []
-    for key, value in evaluation.items():
-        if not value or not isinstance(value, (dict, list)):
-            continue
-        path = f"{title} {key.replace('_', ' ')}".strip()
-        if key == "overall" and isinstance(value, dict):
-            # One set of measures, or one for each model.
-            groups = value if all(isinstance(x, dict) and _flat(x) for x in value.values()) else {"all rows": value}
-            found.append((path, metric_table(groups, "test rows")))
-        elif key.startswith(("by_", "per_")) and _is_groups(value):
-            found.append((path, metric_table(value, key.partition("_")[2])))
-        elif isinstance(value, dict) and depth:
-            found += evaluation_tables(value, path, depth - 1)
-    return found
+def evaluation_tables(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
+    """Title and Markdown table of each part of an evaluation report: overall, by language, source and leaf.
+
+    Raises:
+        ForewarnError: it is not a report of `forewarn evaluate`.
+    """
+    try:
+        return [
+            ("All rows", _overall_table(evaluation)),
+            ("By language", _slice_table(evaluation, "by_language", "language")),
+            ("By source", _slice_table(evaluation, "by_source", "source")),
+            ("By leaf", _leaf_table(evaluation)),
+        ]
+    except (KeyError, TypeError, AttributeError):
+        raise ForewarnError("the evaluation report is not one of `forewarn evaluate`; run it again") from None
+
+
+def _overall_table(evaluation: dict[str, Any]) -> str:
+    rows = []
+    for condition, systems in evaluation["conditions"].items():
+        for system, report in systems.items():
+            scam, unwanted, leaf = (report["overall"][part] for part in ("scam", "unwanted", "leaf"))
+            rows.append(
+                [
+                    f"{system}, {condition}",
+                    scam["positives"],
+                    scam["negatives"],
+                    scam["recall_at_fpr"]["0.001"],
+                    scam["recall_at_fpr"]["0.01"],
+                    scam["auroc"],
+                    unwanted["average_precision"],
+                    leaf["accuracy"],
+                    leaf["macro_f1"],
+                    scam["ece"],
+                ]
+            )
+    head = [
+        "",
+        "scams",
+        "others",
+        "recall at 0.1 %",
+        "recall at 1 %",
+        "AUROC",
+        "average precision, unwanted against ham",
+    ]
+    return _table([*head, "leaf accuracy", "leaf macro F1", "ECE"], rows)
+
+
+def _slice_table(evaluation: dict[str, Any], part: str, first: str) -> str:
+    """Recall of scams at 1 % false alarms and AUROC of each system on each slice, clean and obfuscated."""
+    columns = [(condition, system) for condition, systems in evaluation["conditions"].items() for system in systems]
+    rows = []
+    for name, found in evaluation["conditions"]["clean"]["model"][part].items():
+        row = [name, found["scam"]["positives"], found["scam"]["negatives"]]
+        for condition, system in columns:
+            row.append(evaluation["conditions"][condition][system][part][name]["scam"]["recall_at_fpr"]["0.01"])
+        for system in evaluation["conditions"]["clean"]:
+            row.append(evaluation["conditions"]["clean"][system][part][name]["scam"]["auroc"])
+        rows.append(row)
+    head = [f"recall, {system}" + ("" if condition == "clean" else f", {condition}") for condition, system in columns]
+    head += [f"AUROC, {system}" for system in evaluation["conditions"]["clean"]]
+    return _table([first, "scams", "others", *head], rows)
+
+
+def _leaf_table(evaluation: dict[str, Any]) -> str:
+    systems = evaluation["conditions"]["clean"]
+    rows = []
+    for name, found in systems["model"]["by_leaf"].items():
+        row = [name, found["positives"]]
+        for report in systems.values():
+            leaf = report["by_leaf"][name]
+            row += [leaf["recall"] if found["verdict"] == "scam" else leaf["false_alarm_rate"], leaf["f1"]]
+        rows.append(row)
+    head = [column for system in systems for column in (f"flagged, {system}", f"F1, {system}")]
+    return _table(["leaf", "rows", *head], rows)
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *([cell(x) for x in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def before_and_after(before: dict[str, Any], after: dict[str, Any]) -> str:
     """Markdown table: recall of scams at 1 % false alarms and AUROC of the model in two reports, a language a row.
 
     Raises:
-        ForewarnError: the reports were not measured on the same number of rows.
+        ForewarnError: the reports were not measured on the same rows.
     """
-    if before.get("rows") != after.get("rows"):
-        raise ForewarnError(
-            f"--before was measured on {before.get('rows')} rows and --evaluation on {after.get('rows')}; "
-            "run `forewarn evaluate` for both on the same data"
-        )
+    for key in ("rows", "split", "data_fingerprint"):
+        if before.get(key) != after.get(key):
+            raise ForewarnError(
+                f"--before and --evaluation were not measured on the same rows ({key} differs); "
+                "run `forewarn evaluate` for both on the same data"
+            )
     lines = [
         "| language | scams | others | recall before | recall after | AUROC before | AUROC after |",
         "|---|---|---|---|---|---|---|",
@@ -80,11 +145,6 @@ def before_and_after(before: dict[str, Any], after: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _is_groups(value: dict[str, Any] | list[Any]) -> bool:
-    items = value.values() if isinstance(value, dict) else value
-    return all(isinstance(x, dict) for x in items)
-
-
 def cell(value: Any) -> str:
     """One table cell: short numbers, no characters that end the cell."""
     if value is None:
@@ -92,44 +152,11 @@ def cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return "–" if value != value else f"{value:.4g}"
+        return "–" if value != value else f"{value:.3f}"
     if isinstance(value, dict):
-        # A measure with its interval: {"value": .., "low": .., "high": ..}
-        inner = [cell(x) for x in value.values() if isinstance(x, (int, float))]
-        return inner[0] + (f" ({'–'.join(inner[1:])})" if len(inner) > 1 else "") if inner else "–"
-    if isinstance(value, (list, tuple)):
-        return "–".join(cell(x) for x in value)
+        # A figure with its interval: {"value": .., "low": .., "high": ..}
+        if value["value"] is None:
+            return "–"
+        low, high = value.get("low"), value.get("high")
+        return cell(value["value"]) + ("" if low is None or high is None else f" ({cell(low)}–{cell(high)})")
     return str(value).replace("|", "\\|").replace("\n", " ")
-
-
-def metric_table(groups: dict[str, dict[str, Any]] | list[dict[str, Any]], first: str) -> str:
-    """A Markdown table with a row a group and a column a measure, whatever the measures are called.
-
-    Args:
-        groups: name -> measures, or a list of measures that hold their name under `first`.
-        first: heading of the first column.
-    """
-    if isinstance(groups, list):
-        groups = {str(x.get(first, i)): {k: v for k, v in x.items() if k != first} for i, x in enumerate(groups)}
-    rows = {name: _flat(measures) for name, measures in groups.items() if isinstance(measures, dict)}
-    columns = list(dict.fromkeys(column for measures in rows.values() for column in measures))
-    lines = [
-        "| " + " | ".join([first, *(x.replace("_", " ") for x in columns)]) + " |",
-        "|---" * (len(columns) + 1) + "|",
-    ]
-    lines += [
-        "| " + " | ".join([cell(name), *(cell(measures.get(x)) for x in columns)]) + " |"
-        for name, measures in rows.items()
-    ]
-    return "\n".join(lines)
-
-
-def _flat(measures: dict[str, Any]) -> dict[str, Any]:
-    """Measures without nested sections (curves, bins), which belong to the report and not to a card."""
-    flat: dict[str, Any] = {}
-    for name, value in measures.items():
-        is_interval = isinstance(value, dict) and value and all(isinstance(x, (int, float)) for x in value.values())
-        is_pair = isinstance(value, (list, tuple)) and len(value) == 2
-        if value is None or isinstance(value, (int, float, str)) or is_pair or (is_interval and len(value) <= 3):
-            flat[name] = value
-    return flat

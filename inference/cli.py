@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str | None, str]] = {
 _EXTRA_MODULES = {
     "fastapi", "uvicorn", "pydantic", "torch", "transformers", "datasets", "accelerate", "pyarrow", "datasketch",
     "sklearn", "matplotlib", "jinja2", "yaml", "openpyxl", "httpx", "onnx", "onnxscript", "tqdm",
+    "scipy", "safetensors", "joblib", "babel", "phonenumbers", "faker", "persiantools", "py3langid",
 }  # fmt: skip
 
 
@@ -49,12 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     module, extra, _ = COMMANDS[name]
     try:
         try:
-            command = importlib.import_module(module)
+            return int(importlib.import_module(module).main(rest))
         except ModuleNotFoundError as error:
             if extra and (error.name or "").partition(".")[0] in _EXTRA_MODULES:
                 raise MissingExtraError(f"forewarn {name}", extra) from None
             raise
-        return int(command.main(rest))
     except ForewarnError as error:
         print(f"forewarn: {error}", file=sys.stderr)
         return error.exit_code

@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime as ort
 from forewarn.inference.bundle import Bundle
 from forewarn.inference.classifier import ScamClassifier
-from forewarn.inference.errors import ForewarnError
+from forewarn.inference.errors import BundleError, ForewarnError
 from tokenizers import Tokenizer
 
 _LENGTH = 160  # characters: one SMS
@@ -59,15 +59,17 @@ def measure(path: Path | None, messages: int, threads: int) -> dict[str, Any]:
     classifier = ScamClassifier.load(path, threads)
     texts = list(itertools.islice(_texts(bundle), messages))
     classifier.score(texts[:64])  # warm
-    alone = [_milliseconds(lambda text=text: classifier.score([text])) for text in texts[:300]]  # type: ignore[misc]
-    bucketed = _milliseconds(lambda: classifier.score(texts)) / 1000
-    naive = _milliseconds(_naive(bundle, texts, threads)) / 1000
     before = _peak_memory()
-    for _ in classifier.score_stream(itertools.islice(_texts(bundle), 2 * messages)):
+    for _ in classifier.score_stream(itertools.islice(_texts(bundle), 1000)):
         pass
     middle = _peak_memory()
-    for _ in classifier.score_stream(itertools.islice(_texts(bundle), 10 * messages)):
+    for _ in classifier.score_stream(itertools.islice(_texts(bundle), 5 * messages)):
         pass
+    after = _peak_memory()
+    alone = [_milliseconds(lambda text=text: classifier.score([text])) for text in texts[:300]]  # type: ignore[misc]
+    bucketed = _milliseconds(lambda: classifier.score(texts)) / 1000
+    _naive(bundle, texts[:64], threads)()
+    naive = _milliseconds(_naive(bundle, texts, threads)) / 1000
     return {
         "version": classifier.version,
         "threads": threads,
@@ -77,7 +79,7 @@ def measure(path: Path | None, messages: int, threads: int) -> dict[str, Any]:
         "messages_per_second": messages / bucketed,
         "naive_messages_per_second": messages / naive,
         "ratio_to_naive": naive / bucketed,
-        "stream_growth_mib": {"first": middle - before, f"next {10 * messages} messages": _peak_memory() - middle},
+        "stream_growth_mib": {"first 1000 messages": middle - before, f"next {5 * messages} messages": after - middle},
         "peak_memory_mib": _peak_memory(),
     }
 
@@ -104,6 +106,8 @@ def rows(figures: dict[str, Any]) -> dict[str, tuple[str, str]]:
 def _texts(bundle: Bundle) -> Iterator[str]:
     lines = bundle.read("vectors.jsonl").decode("utf-8").rstrip("\n").split("\n")
     known = [text for text in (json.loads(line)["text"] for line in lines) if text.strip()]
+    if not known:
+        raise BundleError(f"{bundle.path}: no golden vectors with text in vectors.jsonl; export the bundle again")
     for round_ in itertools.count():
         # The number keeps a text from being the same twice, as a cache would like it.
         yield from (f"{text[: _LENGTH - 6]} {round_}" for text in known)

@@ -262,6 +262,7 @@ def test_a_damaged_checkpoint_is_one_clear_line(checkpoint):
 def test_the_command_writes_both_reports_and_prints_the_table(checkpoint, tmp_path, monkeypatch, capsys):
     dataset = types.ModuleType("forewarn.training.data.dataset")
     dataset.read_split = lambda folder, split: inbox(8) if split == "train" else inbox(8, 50)
+    dataset.build_info = lambda folder: {"fingerprint": "abc"}
     augment = types.ModuleType("forewarn.training.augment")
     augment.obfuscate = disguise
     monkeypatch.setitem(sys.modules, dataset.__name__, dataset)

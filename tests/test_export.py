@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -15,13 +16,15 @@ import pytest
 from forewarn.export import bundle_writer, gate
 from forewarn.export.bundle_writer import export_bundle, write_zip
 from forewarn.export.calibrate import Calibration, fit_calibration, operating_points
-from forewarn.export.model_card import before_and_after, metric_table
+from forewarn.export.model_card import before_and_after, evaluation_tables
 from forewarn.export.onnx_model import Checkpoint, encode, export_onnx, open_session, predict
 from forewarn.export.quantize import candidates
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.errors import ForewarnError, GateError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.rows import Row
+from forewarn.training.evaluation.run import evaluate
+from forewarn.training.evaluation.scorers import CheckpointScorer
 from forewarn.training.ngrams import HashedNgrams, save_ngrams
 
 TAXONOMY = Taxonomy.load()
@@ -92,10 +95,7 @@ def float_onnx(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     out = tmp_path_factory.mktemp("out") / "standard"
-    evaluation = {
-        "overall": {"auroc": 0.91, "recall_at_1": {"value": 0.5, "low": 0.4, "high": 0.6}, "curve": {"x": [1, 2, 3]}},
-        "conditions": {"clean": {"model": {"by_language": {"en": {"auroc": 0.9, "n": 7}, "de": {"n": 5}}}}},
-    }
+    evaluation = evaluate(make_rows(), None, CheckpointScorer(folder), None, resamples=20)
     # A random model's scores are too close together for the real bounds to say anything about int8.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate, "MAX_AUROC_MOVE", 0.5)
@@ -150,7 +150,7 @@ def test_the_card_sets_two_versions_side_by_side() -> None:
 
     table = before_and_after(report(0.25), report(0.75))
     assert "| en | 4 | 5 | 0.250 | 0.750 | 0.900 | 0.900 |" in table and "xx" not in table
-    with pytest.raises(ForewarnError, match="same data"):
+    with pytest.raises(ForewarnError, match="same rows"):
         before_and_after(report(0.25, rows=8), report(0.75))
 
 
@@ -211,14 +211,16 @@ def test_golden_vectors_are_reproduced(exported: tuple[Path, dict]) -> None:
     assert by_text["cafe\u0301 de\u0301ja\u0300 vu"]["ids"] == by_text["caf\u00e9 d\u00e9j\u00e0 vu"]["ids"]
 
 
-def test_model_card_tells_what_was_tried(exported: tuple[Path, dict]) -> None:
+def test_model_card_tells_what_was_tried(exported: tuple[Path, dict], folder: Path) -> None:
     out, result = exported
     card = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlicense: apache-2.0\n")
     assert all(x["name"] in card for x in result["tried"])
     assert f"**{result['chosen']}** (shipped)" in card
-    assert "| all rows | 0.91 | 0.5 (0.4–0.6) |" in card
-    assert "| de | – | 5 |" in card
+    tables = dict(evaluation_tables(evaluate(make_rows(), None, CheckpointScorer(folder), None, resamples=20)))
+    assert all(table in card for table in tables.values())
+    assert re.search(r"\| model, clean \| \d+ \| \d+ \| 0\.\d{3} \(", tables["All rows"])
+    assert "| de |" in tables["By language"] and "| prize |" in tables["By leaf"]
     assert "uci_sms_spam" in card
 
 
@@ -301,10 +303,9 @@ def test_operating_points_keep_their_false_alarm_rate() -> None:
     assert points["block"]["measured_on"].endswith("5 of 5000 messages that are no scam, 1 of 1 scams")
 
 
-def test_metric_table_takes_lists_and_leaves_out_curves() -> None:
-    table = metric_table([{"language": "en", "auroc": 0.98765, "bins": [1, 2, 3]}], "language")
-    assert table.splitlines()[0] == "| language | auroc |"
-    assert table.splitlines()[2] == "| en | 0.9877 |"
+def test_a_report_of_something_else_is_refused() -> None:
+    with pytest.raises(ForewarnError, match="forewarn evaluate"):
+        evaluation_tables({"overall": {"auroc": 0.9}})
 
 
 def test_unusable_checkpoint_is_one_line(tmp_path: Path, folder: Path) -> None:

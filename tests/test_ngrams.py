@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.batches import MessageDataset
 from forewarn.training.config import ModelConfig, NgramConfig
@@ -84,4 +85,8 @@ def test_a_checkpoint_folder_brings_its_branch_along(ngrams, tmp_path):
     with torch.no_grad():
         expected = encoder(input_ids=ids, attention_mask=mask).logits + ngrams(ids, mask)
         assert torch.allclose(both(input_ids=ids, attention_mask=mask).logits, expected, atol=1e-6)
+    (tmp_path / "forewarn.json").write_text('{"ngrams": true}')
+    (tmp_path / "ngrams.safetensors").unlink()
+    with pytest.raises(ForewarnError, match="half of this model"):
+        load_classifier(tmp_path)
     assert output_layer(encoder).out_features == len(TAXONOMY.names)

@@ -10,15 +10,17 @@ import pytest
 import torch
 import yaml
 from forewarn.inference.cli import main
+from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.cli_pretrain import run
-from forewarn.training.cli_train import base_model
-from forewarn.training.config import TrainConfig, load_config
+from forewarn.training.cli_train import base_model, pretraining_record
+from forewarn.training.config import ModelConfig, TrainConfig, load_config
 from forewarn.training.pretrain import batches, loop
 from forewarn.training.pretrain.batches import IGNORE, MASK, BatchMaker
 from forewarn.training.pretrain.config import PretrainConfig
 from forewarn.training.pretrain.loop import contrastive_loss, schedule
 from forewarn.training.pretrain.shards import make_shards
+from forewarn.training.run_folder import open_run
 from forewarn.training.tokenizer import train_tokenizer
 from tokenizers import Tokenizer
 from transformers import AutoModel
@@ -162,13 +164,26 @@ def test_training_starts_from_the_folder(folder, tmp_path):
     settings = config(folder, tmp_path / "run", steps=2)
     run(settings)
     encoder = settings.out / "model"
-    train = TrainConfig(base=str(encoder), tokenizer={"require_scripts": False}, model={"dropout": 0.3})
+    shape = {"dropout": 0.3, "max_length": 24}
+    train = TrainConfig(base=str(encoder), tokenizer={"require_scripts": False}, model=shape)
     model, tokenizer = base_model(train, [], Taxonomy.load())
     text = "Seven  friends in the GARDEN"
     assert tokenizer.encode(text).ids == Tokenizer.from_file(str(encoder / "tokenizer.json")).encode(text).ids
     saved = AutoModel.from_pretrained(encoder, dtype=torch.float32).state_dict()
     assert all(torch.equal(value, model.electra.state_dict()[name]) for name, value in saved.items())
     assert model.config.hidden_dropout_prob == 0.3 and model.dtype == torch.float32
+    assert pretraining_record(str(encoder))["tokens"] > 0 and pretraining_record("nobody/encoder") is None
+    with pytest.raises(ForewarnError, match="reads 24 tokens"):
+        base_model(train.model_copy(update={"model": ModelConfig(max_length=64)}), [], Taxonomy.load())
+
+
+def test_a_run_folder_belongs_to_one_config_and_one_state_of_the_data(tmp_path):
+    settings = PretrainConfig(out=tmp_path / "run")
+    open_run(settings.out, settings, "abc")
+    open_run(settings.out, settings, "abc")
+    for config_, data in ((settings, "def"), (settings.model_copy(update={"seed": 8}), "abc")):
+        with pytest.raises(ForewarnError, match="another config or other data"):
+            open_run(settings.out, config_, data)
 
 
 def test_missing_text_is_one_clear_line(tmp_path, capsys):

@@ -56,6 +56,7 @@ def test_numbers_go_on_and_near_copies_are_refused(corpus, monkeypatch, capsys):
         ("@ nonsense SG sms formal\n", "no leaf"),
         ("@ loan Atlantis sms formal\n", "places.yaml"),
         ("@ loan SG fax formal\n", "channel"),
+        ("@ loan SG sms formal lever=hunger\n", "no lever"),
         ("@ loan SG sms\n", "a header is"),
         ("@ loan SG sms formal\nmoney for {nobody} today", "unknown slot"),
         ("@ loan SG sms formal\nmoney for {amount today", "broken slot"),
@@ -75,6 +76,16 @@ def test_removing_takes_all_or_nothing(corpus, monkeypatch, capsys):
     assert "en-loan-009" in capsys.readouterr().err and len(rows(corpus)) == 3
     assert main(["data", "remove", "en-personal-001"]) == 0
     assert [row["label"] for row in rows(corpus)] == ["tax_rebate", "tax_rebate"]
+
+
+def test_a_loud_message_is_not_a_hard_one(corpus, monkeypatch):
+    run(monkeypatch, "@ loan SG sms casual\n!!!CASH in one hour, no questions asked!!!\n", "add", "en")
+    assert (rows(corpus)[0]["text"][:3], rows(corpus)[0]["hard"]) == ("!!!", False)
+
+
+def test_what_is_no_language_tag_is_refused(corpus, capsys):
+    assert main(["data", "add", "../en"]) == 2
+    assert "language tag" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_one_clear_line(corpus, capsys):

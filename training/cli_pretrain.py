@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
-from forewarn.training import lsa
+from forewarn.training import lsa, text
 from forewarn.training.cli_train import environment
 from forewarn.training.config import load_config
-from forewarn.training.data.dataset import read_split
+from forewarn.training.data.dataset import build_info, read_split
 from forewarn.training.data.rows import Row
 from forewarn.training.model import electra_config, write_tokenizer
 from forewarn.training.pretrain.batches import BatchMaker
@@ -22,12 +20,10 @@ from forewarn.training.pretrain.config import PretrainConfig
 from forewarn.training.pretrain.loop import pretrain
 from forewarn.training.pretrain.probe import probe_pairs, retrieval
 from forewarn.training.pretrain.shards import make_shards
+from forewarn.training.run_folder import open_run, write_json
 from forewarn.training.text import text_folder
-from forewarn.training.tokenizer import check_scripts, make_tokenizer
+from forewarn.training.tokenizer import make_tokenizer
 from transformers import ElectraForMaskedLM, set_seed
-
-# A language of the labelled data whose stream of public text has another name.
-_STREAMS = {"zh-Hans": "zh"}
 
 
 def _say(line: str) -> None:
@@ -43,20 +39,17 @@ def run(config: PretrainConfig) -> dict[str, object]:
     folder = text_folder(config.text or config.tokenizer.text)
     if not folder.is_dir():
         raise ForewarnError(f"no public text at {folder}; set FOREWARN_TEXT or `text` in the config")
-    config.out.mkdir(parents=True, exist_ok=True)
-    settings = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False)
-    recorded = config.out / "config.yaml"
-    if recorded.is_file() and recorded.read_text() != settings:
-        raise ForewarnError(f"{config.out} holds a run with another config; choose another `out` or remove the folder")
-    recorded.write_text(settings)
-    set_seed(config.seed)
     rows: list[Row] = read_split(config.data, "train") if config.data else []
+    open_run(config.out, config, build_info(config.data)["fingerprint"] if config.data else None)
+    set_seed(config.seed)
     tokenizer = make_tokenizer(config.tokenizer, config.out, rows, folder)
-    if config.tokenizer.require_scripts:
-        check_scripts(tokenizer)
+    streams = set(text.languages(folder))
     messages: dict[str, list[str]] = {}
     for row in rows:
-        messages.setdefault(_STREAMS.get(row.language, row.language), []).append(row.text[:2000])
+        base = row.language.split("-")[0]
+        # A regional tag joins the stream of its language, where it has none of its own.
+        stream = row.language if row.language in streams or base not in streams else base
+        messages.setdefault(stream, []).append(row.text[:2000])
     shards = make_shards(tokenizer, folder, messages, config.out.parent / "shards", _say)
     model = ElectraForMaskedLM(electra_config(config.model, tokenizer.get_vocab_size(), Taxonomy.load()))
     if config.lsa_rows_per_corpus and not (config.out / "state.pt").is_file():
@@ -81,7 +74,10 @@ def run(config: PretrainConfig) -> dict[str, object]:
     target = config.out / "model"
     model.electra.half().save_pretrained(target)  # type: ignore[no-untyped-call]
     write_tokenizer(tokenizer, target, config.model.max_length)
-    (config.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    record = {"tokens": metrics["tokens"], "steps": metrics["steps"], "seconds": metrics["seconds"]}
+    record |= {"retrieval_mean": metrics["retrieval_mean"], "languages": shards.languages}
+    write_json(target / "pretraining.json", record)
+    write_json(config.out / "metrics.json", metrics)
     return metrics
 
 

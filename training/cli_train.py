@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training import lsa
@@ -24,6 +23,7 @@ from forewarn.training.data.rows import Row
 from forewarn.training.finetune import finetune, validation_metrics
 from forewarn.training.model import load_base, new_model, output_layer, save_checkpoint
 from forewarn.training.ngrams import HashedNgrams, all_logits, blend, fit_ngrams, save_ngrams
+from forewarn.training.run_folder import open_run, write_json
 from forewarn.training.text import text_folder
 from forewarn.training.tokenizer import check_scripts, make_tokenizer, tokenizer_texts
 from forewarn.training.trim import trim, with_explicit_normaliser
@@ -39,6 +39,11 @@ def base_model(config: TrainConfig, rows: list[Row], taxonomy: Taxonomy) -> tupl
     """
     assert config.base is not None
     model = load_base(config.base, taxonomy, config.model.dropout)
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions and config.model.max_length > positions:
+        raise ForewarnError(
+            f"base model {config.base} reads {positions} tokens; set model.max_length to at most that in the config"
+        )
     try:
         loaded = AutoTokenizer.from_pretrained(config.base, use_fast=True).backend_tokenizer
     except (OSError, ValueError, AttributeError) as error:
@@ -55,7 +60,18 @@ def base_model(config: TrainConfig, rows: list[Row], taxonomy: Taxonomy) -> tupl
             tokenizer_texts(rows, text_folder(config.tokenizer.text), config.tokenizer.bytes_per_language),
             config.tokenizer.vocabulary,
         )
+    if config.tokenizer.require_scripts:
+        check_scripts(tokenizer)
     return model, tokenizer
+
+
+def pretraining_record(base: str | None) -> dict[str, Any] | None:
+    """What `forewarn pretrain` wrote about the base encoder; None for another one, or for none."""
+    path = Path(base) / "pretraining.json" if base else None
+    if path is None or not path.is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
 
 
 def environment() -> dict[str, Any]:
@@ -101,17 +117,14 @@ def train(config: TrainConfig) -> dict[str, Any]:
     info = build_info(config.data)
     train_rows, validation_rows = read_split(config.data, "train"), read_split(config.data, "validation")
     with_slots = read_split(config.data, "train", keep_slots=True)
-    config.out.mkdir(parents=True, exist_ok=True)
-    settings = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False)
-    recorded = config.out / "config.yaml"
-    if recorded.is_file() and recorded.read_text() != settings:
-        raise ForewarnError(f"{config.out} holds a run with another config; choose another `out` or remove the folder")
-    recorded.write_text(settings)
+    folder = text_folder(config.tokenizer.text)
+    if not config.base and config.lsa_rows_per_corpus:
+        lsa.require_text(folder)  # refused before the run folder is touched
+    open_run(config.out, config, info["fingerprint"])
     set_seed(config.seed)
     if config.base:
         model, tokenizer = base_model(config, train_rows, taxonomy)
     else:
-        folder = text_folder(config.tokenizer.text)
         tokenizer = make_tokenizer(config.tokenizer, config.out, train_rows, folder)
         model = new_model(config.model, tokenizer.get_vocab_size(), taxonomy)
         if config.lsa_rows_per_corpus:
@@ -124,8 +137,6 @@ def train(config: TrainConfig) -> dict[str, Any]:
                 config.tokenizer.bytes_per_language,
                 config.seed,
             )
-    if config.tokenizer.require_scripts:
-        check_scripts(tokenizer)
     tokenizer.enable_truncation(config.model.max_length)
     datasets = (
         MessageDataset(with_slots, tokenizer, taxonomy, config.augment_share, config.seed),
@@ -137,17 +148,19 @@ def train(config: TrainConfig) -> dict[str, Any]:
         ngrams = fit_ngrams(datasets[0], config.ngrams, config.balance, config.seed)
         metrics["blend"] = combine(model, ngrams, datasets[1], taxonomy)
     tokenizer.no_truncation()
-    save_checkpoint(model, tokenizer, config.out / "model", taxonomy, config.model.max_length, info)
+    extra = {"ngrams": ngrams is not None, "pretraining": pretraining_record(config.base)}
     if ngrams is not None:
         save_ngrams(ngrams, config.out / "model")
+    save_checkpoint(model, tokenizer, config.out / "model", taxonomy, config.model.max_length, info, extra)
+    parts: list[torch.nn.Module] = [model] if ngrams is None else [model, ngrams]
     metrics |= {
         "seconds": time.monotonic() - started,
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": sum(p.numel() for part in parts for p in part.parameters()),
         "rows": {"train": len(train_rows), "validation": len(validation_rows)},
         "data_fingerprint": info["fingerprint"],
     }
-    (config.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    (config.out / "environment.json").write_text(json.dumps(environment(), indent=1) + "\n")
+    write_json(config.out / "metrics.json", metrics)
+    write_json(config.out / "environment.json", environment())
     return metrics
 
 
@@ -163,10 +176,12 @@ def main(argv: Sequence[str]) -> int:
     if args.base:
         config = config.model_copy(update={"base": args.base})
     metrics = train(config)
-    found = metrics["validation"]
+    found = {name.removeprefix("eval_"): value for name, value in metrics["validation"].items()}
+    if "blend" in metrics:
+        found = metrics["blend"]["validation"]["both"]
     print(
         f"{config.out}/model: {metrics['parameters'] / 1e6:.1f} M parameters, {metrics['steps']} steps in "
-        f"{metrics['seconds'] / 60:.1f} min; validation AUROC {found['eval_auroc']:.4f}, recall at 1 % false alarms "
-        f"{found['eval_recall_at_1pct']:.3f}"
+        f"{metrics['seconds'] / 60:.1f} min; validation AUROC {found['auroc']:.4f}, recall at 1 % false alarms "
+        f"{found['recall_at_1pct']:.3f}"
     )
     return 0

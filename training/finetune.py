@@ -110,6 +110,7 @@ def finetune(
         save_steps=interval,
         save_total_limit=2,
         load_best_model_at_end=True,
+        restore_callback_states_from_checkpoint=True,  # the patience that is left
         metric_for_best_model="recall_near_1pct",
         greater_is_better=True,
         logging_steps=max(1, interval // 4),

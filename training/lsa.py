@@ -75,6 +75,14 @@ def embed(tokenizer: Tokenizer, docs: Iterable[list[str]], dimensions: int, seed
     return vectors.astype(np.float32)
 
 
+def require_text(folder: Path) -> None:
+    """Raises ForewarnError when there is no public text."""
+    if not folder.is_dir():
+        raise ForewarnError(
+            f"no public text at {folder} for the embeddings; set FOREWARN_TEXT, or lsa_rows_per_corpus: 0 in the config"
+        )
+
+
 def initialise(
     model: PreTrainedModel,
     tokenizer: Tokenizer,
@@ -89,10 +97,7 @@ def initialise(
     Raises:
         ForewarnError: there is no public text.
     """
-    if not folder.is_dir():
-        raise ForewarnError(
-            f"no public text at {folder} for the embeddings; set FOREWARN_TEXT, or lsa_rows_per_corpus: 0 in the config"
-        )
+    require_text(folder)
     docs = itertools.chain(([text] for text in texts), documents(folder, rows_per_corpus, bytes_per_language))
     with torch.no_grad():
         embeddings = cast(torch.nn.Embedding, model.get_input_embeddings())  # type: ignore[operator]

@@ -126,10 +126,11 @@ def save_checkpoint(
     taxonomy: Taxonomy,
     max_length: int,
     info: dict[str, Any],
+    more: dict[str, Any] | None = None,
 ) -> None:
     """Write a standard Hugging Face folder, with `forewarn.json` for what the standard has no place for.
 
-    `info` is the built data's `build.json`: its fingerprint and source names go along.
+    `info` is the built data's `build.json`: its fingerprint and source names go along, and `more` as it is.
     """
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
@@ -140,4 +141,5 @@ def save_checkpoint(
         "data_fingerprint": info["fingerprint"],
     }
     extra["sources"] = sorted(info["sources"])
+    extra |= more or {}
     (folder / "forewarn.json").write_text(json.dumps(extra, indent=1) + "\n", encoding="utf-8")

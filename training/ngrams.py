@@ -6,12 +6,14 @@ which reads what it has not seen. Hashing: Weinberger et al. 2009; wide beside d
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from forewarn.inference.errors import ForewarnError
 from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
 from forewarn.training.config import NgramConfig
 from forewarn.training.model import coarse_loss
@@ -77,7 +79,14 @@ def load_classifier(folder: Path, **options: Any) -> Any:
     """The model of a checkpoint folder, with its n-gram branch where the folder has one.
 
     `options` go to `from_pretrained`, and so do its errors.
+
+    Raises:
+        ForewarnError: the folder says that it has a branch, and the file is not there.
     """
+    record = folder / "forewarn.json"
+    has_branch = record.is_file() and json.loads(record.read_text(encoding="utf-8")).get("ngrams")
+    if has_branch and not (folder / FILE).is_file():
+        raise ForewarnError(f"{folder}: {FILE} is missing, which is half of this model; copy the whole folder")
     encoder = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True, **options)
     if not (folder / FILE).is_file():
         return encoder

@@ -114,7 +114,7 @@ def make_tokenizer(config: TokenizerConfig, out: Path, rows: Sequence[Row], fold
     """The tokenizer of a run, kept as `out/tokenizer.json`: a given file, or one learned from messages and public text.
 
     Raises:
-        ForewarnError: the file is missing.
+        ForewarnError: the file is missing, or a script of the thirty languages has no pieces.
     """
     kept = out / "tokenizer.json"
     path = kept if kept.is_file() else config.path  # a resumed run must go on with the same ids
@@ -125,5 +125,7 @@ def make_tokenizer(config: TokenizerConfig, out: Path, rows: Sequence[Row], fold
     else:
         texts = tokenizer_texts(rows, folder, config.bytes_per_language)
         tokenizer = train_tokenizer(texts, config.vocabulary, sys.stderr.isatty())
+    if config.require_scripts:
+        check_scripts(tokenizer)
     tokenizer.save(str(kept))
     return tokenizer

@@ -76,6 +76,8 @@ def build(sources: list[Source], out: Path, seed: int, progress: Callable[[str],
             for row in splits[name]
         ]
     out.mkdir(parents=True, exist_ok=True)
+    # Without build.json the folder counts as unbuilt, should this be killed between two splits.
+    (out / "build.json").unlink(missing_ok=True)
     for name, part in splits.items():
         write_split(out, name, part)
     _write_lines(out / "rejected.jsonl", rejected)

@@ -34,7 +34,7 @@ def read_split(folder: Path, split: str, keep_slots: bool = False) -> list[Row]:
         ForewarnError: the folder holds no such split.
     """
     path = folder / f"{split}.parquet"
-    if not path.is_file():
+    if not path.is_file() or not (folder / "build.json").is_file():
         raise ForewarnError(f"no {split}.parquet in {folder}; run `forewarn data build --out {folder}` first")
     rows = [Row(**record) for record in pq.read_table(path).to_pylist()]
     if split == "train" and not keep_slots:

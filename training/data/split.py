@@ -10,7 +10,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def split_of(group: str, seed: int, validation: float = 0.1, test: float = 0.2) -> str:
-    """The split of a group: a hash of the seed and the group's id, so that adding data moves no old group."""
+    """The split of a group: a hash of the seed and the group's id, whatever other groups there are."""
     digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64
     if position < test:

@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = parser().parse_args(argv)
-    from forewarn.training.data.dataset import read_split
+    from forewarn.training.data.dataset import build_info, read_split
 
     scorer = open_scorer(args.target)
     obfuscate: Obfuscate | None = None
@@ -53,7 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         log=lambda line: print(line, file=sys.stderr),
     )
     name = args.target.resolve().name
-    head = {"target": name, "split": args.split, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    fingerprint = build_info(args.data)["fingerprint"]
+    head = {
+        "target": name,
+        "split": args.split,
+        "data_fingerprint": fingerprint,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     out = args.out or Path("build/evaluation") / name
     paths = write_report(head | result, out)
     print(language_table(result))

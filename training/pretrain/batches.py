@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from forewarn.inference.errors import ForewarnError
 from forewarn.training.pretrain.config import PretrainConfig
 from forewarn.training.pretrain.shards import Shards
 from tokenizers import Tokenizer
@@ -41,6 +42,8 @@ class BatchMaker:
         pieces = [tokenizer.id_to_token(i) or "" for i in range(self.vocabulary)]
         self.begins = np.array([piece.startswith("▁") or not piece[:1].isalpha() for piece in pieces])
         self.usable = [name for name in shards.languages if len(shards.stream(name)) > self.block]
+        if not self.usable:
+            raise ForewarnError("pretrain: no language has more text than one block; give more text")
         lengths = np.array([len(shards.stream(name)) for name in self.usable], dtype=float)
         self.shares = lengths**config.language_power / (lengths**config.language_power).sum()
         frequency = np.bincount(shards.sentence_language, minlength=len(shards.languages)).astype(float)

@@ -8,6 +8,12 @@ from forewarn.training.config import ModelConfig, Strict, TokenizerConfig
 from pydantic import Field
 
 
+class EncoderConfig(ModelConfig):
+    """The encoder's shape; a short pretraining underfits, so nothing is dropped out."""
+
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
 class PretrainConfig(Strict):
     """Everything that decides a pretraining run."""
 
@@ -18,7 +24,7 @@ class PretrainConfig(Strict):
     data: Path | None = Field(Path("build/data"), description="built data whose training texts join, without labels")
     seed: int = 7
     tokenizer: TokenizerConfig = Field(default_factory=lambda: TokenizerConfig())  # type: ignore[call-arg]
-    model: ModelConfig = Field(default_factory=lambda: ModelConfig(dropout=0.0))  # type: ignore[call-arg]
+    model: EncoderConfig = Field(default_factory=lambda: EncoderConfig())  # type: ignore[call-arg]
     lsa_rows_per_corpus: int = Field(5000, ge=0, description="parallel rows for the start of the embeddings; 0: random")
     steps: int = Field(2000, ge=1)
     learning_rate: float = Field(7e-4, gt=0)

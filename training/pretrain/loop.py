@@ -114,6 +114,7 @@ def pretrain(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step, tokens, seconds = state["step"], state["tokens"], state["seconds"]
+        _keep_log(config.out / "log.jsonl", step)
         log(f"going on from step {step:,}")
     started = time.monotonic() - seconds
     sums = np.zeros(3)
@@ -168,6 +169,12 @@ def pretrain(
         "seconds": round(seconds, 1),
         "tokens_per_second": tokens / max(seconds, 1e-9),
     }
+
+
+def _keep_log(path: Path, step: int) -> None:
+    """Drop the lines after a step: their weights were lost with the kill, and they will be written again."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step), encoding="utf-8")
 
 
 def _append(path: Path, record: dict[str, Any]) -> None:

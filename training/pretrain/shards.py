@@ -90,7 +90,25 @@ def make_shards(
     if (target / "shards.json").is_file():
         return Shards(target)
     cache.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=cache, prefix="part-"))
+    with tempfile.TemporaryDirectory(dir=cache, prefix="part-", ignore_cleanup_errors=True) as work:
+        part = Path(work) / "shards"
+        part.mkdir()
+        _write_streams(tokenizer, folder, names, extra, part, log)
+        _write_parallel(tokenizer, folder, names, part)
+        (part / "shards.json").write_text(json.dumps({"languages": names}), encoding="utf-8")
+        if not target.exists():  # another run may have been faster
+            os.replace(part, target)
+    return Shards(target)
+
+
+def _write_streams(
+    tokenizer: Tokenizer,
+    folder: Path,
+    names: list[str],
+    extra: dict[str, list[str]],
+    part: Path,
+    log: Callable[[str], None],
+) -> None:
     separator = tokenizer.token_to_id("[SEP]")
     for number, name in enumerate(names, 1):
         mono: Iterable[str] = ()
@@ -103,10 +121,6 @@ def make_shards(
         stream = np.concatenate(parts) if parts else np.zeros(0, np.uint16)
         np.save(part / f"{name}.npy", stream)
         log(f"{number}/{len(names)} {name}: {len(stream):,} tokens")
-    _write_parallel(tokenizer, folder, names, part)
-    (part / "shards.json").write_text(json.dumps({"languages": names}), encoding="utf-8")
-    os.replace(part, target)
-    return Shards(target)
 
 
 def _write_parallel(tokenizer: Tokenizer, folder: Path, names: list[str], part: Path) -> None:
@@ -140,5 +154,5 @@ def _fingerprint(tokenizer: Tokenizer, folder: Path, extra: dict[str, list[Any]]
     for name in sorted(extra):
         digest.update(name.encode())
         for line in extra[name]:
-            digest.update(line.encode("utf-8", "surrogatepass"))
+            digest.update(b"\0" + line.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]

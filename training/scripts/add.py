@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -23,11 +24,9 @@ from typing import Any
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.scripts.check import grams, jaccard
-from forewarn.training.scripts.corpus import SLOTS, Script, corpus_folder, read_scripts
+from forewarn.training.scripts.corpus import CHANNELS, REGISTERS, SLOTS, Script, corpus_folder, read_scripts
 from forewarn.training.scripts.slots import places
 
-CHANNELS = ("sms", "chat", "call")
-REGISTERS = ("formal", "neutral", "casual", "slang")
 # Stricter than the validator's limit, so that a corpus stays clean as it grows.
 MAX_LIKENESS = 0.55
 
@@ -54,6 +53,8 @@ def _header(words: list[str], taxonomy: Taxonomy) -> tuple[dict[str, Any], str]:
     levers = next(leaf.levers for leaf in taxonomy.leaves if leaf.name == label)
     if len(words) == 5:
         levers = tuple(words[4].removeprefix("lever=").split(","))
+        if unknown := set(levers) - {lever for leaf in taxonomy.leaves for lever in leaf.levers}:
+            return {}, f"no lever {sorted(unknown)}"
     return dict(label=label, region=region, channel=channel, register=register, levers=tuple(levers)), ""
 
 
@@ -92,8 +93,8 @@ def parse(lines: Iterable[str], language: str, existing: list[Script]) -> tuple[
         elif not fields:
             reason = "a message without a valid header above it"
         else:
-            hard = line.startswith("!")
-            text = line.lstrip("!").strip().replace("\\n", "\n")
+            hard = line.startswith("! ")
+            text = (line[2:] if hard else line).strip().replace("\\n", "\n")
             reason = _fault(text, known)
             if not reason:
                 label = fields["label"]
@@ -108,7 +109,13 @@ def parse(lines: Iterable[str], language: str, existing: list[Script]) -> tuple[
 
 
 def language_file(language: str) -> Path:
-    """Where the scripts of a language lie."""
+    """Where the scripts of a language lie.
+
+    Raises:
+        ForewarnError: it is not a language tag.
+    """
+    if not re.fullmatch(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?", language):
+        raise ForewarnError(f"{language!r} is not a language tag such as en, fil or zh-Hant")
     return corpus_folder() / f"{language}.jsonl"
 
 

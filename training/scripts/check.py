@@ -17,7 +17,7 @@ import numpy as np
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.dedupe import skeleton
 from forewarn.training.evaluation.metrics import auroc
-from forewarn.training.scripts.corpus import SLOTS, Script
+from forewarn.training.scripts.corpus import CHANNELS, REGISTERS, SLOTS, Script
 from forewarn.training.scripts.slots import fill, places
 from scipy.sparse import csr_matrix
 
@@ -123,7 +123,7 @@ def _identified_share(language: str, texts: list[str]) -> float:
     import py3langid
 
     long_enough = [re.sub(r"\{\w+\}", " ", text) for text in texts if len(text) >= 50]
-    taken_for = _TAKEN_FOR[language]
+    taken_for = _TAKEN_FOR.get(language, {language})
     return sum(py3langid.classify(text)[0] in taken_for for text in long_enough) / max(1, len(long_enough))
 
 
@@ -140,11 +140,16 @@ def check_language(language: str, scripts: list[Script], taxonomy: Taxonomy) -> 
             missing.append(f"{name}: {counts[name]} scripts, {need} needed")
     if unknown := set(counts) - set(taxonomy.names):
         errors.append(f"unknown labels {sorted(unknown)}")
+    levers = {lever for leaf in taxonomy.leaves for lever in leaf.levers}
+    errors += [f"{name}: two rows have this id" for name, n in Counter(s.id for s in scripts).items() if n > 1]
     for script in scripts:
-        if set(script.slots) - set(SLOTS) or script.text.count("{") != script.text.count("}"):
+        braces = {script.text.count("{"), script.text.count("}")}
+        if set(script.slots) - set(SLOTS) or braces != {len(script.slots)}:
             errors.append(f"{script.id}: unknown or broken slot")
-        if script.language != language or not script.id.startswith(f"{language}-{script.label}-"):
+        if script.language != language or not re.fullmatch(rf"{language}-{script.label}-\d+", script.id):
             errors.append(f"{script.id}: id, language or label do not agree")
+        if script.channel not in CHANNELS or script.register not in REGISTERS or set(script.levers) - levers:
+            errors.append(f"{script.id}: unknown channel, register or lever")
         if script.region not in places():
             errors.append(f"{script.id}: region {script.region} is not in places.yaml")
         if not 4 <= len(script.text) <= 600:

@@ -44,6 +44,8 @@ SLOTS = {
     "plate": "a vehicle's plate",
     "company": "an employer",
 }
+CHANNELS = ("sms", "chat", "call")
+REGISTERS = ("formal", "neutral", "casual", "slang")
 _SLOT = re.compile(r"\{(\w*)\}")
 
 

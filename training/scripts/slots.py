@@ -103,14 +103,15 @@ class Filler:
         spoken = self.script.channel != "sms"
         # People write and say round sums; banks and shops write exact ones.
         exact = not spoken and self.place["currency"] not in _WHOLE and self.rng.random() < 0.5
-        value = round(value, 2) if exact else round(value, -max(0, len(str(int(value))) - 2))
+        # A sum under one keeps its cents, or it would be nothing.
+        value = round(value, 2) if exact or value < 1 else round(value, -max(0, len(str(int(value))) - 2))
         if unit >= 100:
             value = round(value / 100) * 100 or 100
         whole = value == int(value)
         style = self.rng.random()
         if style < (0.2 if spoken else 0.55) and self.script.region != "IR":  # CLDR would put the rial before the sum
             written = format_currency(value, self.place["currency"], locale=self.locale).replace("\xa0", " ")
-            return re.sub(r"[.,]00(?!\d)", "", written) if whole else written
+            return re.sub(r"[.,]00(?=\D*$)", "", written) if whole else written
         number = format_decimal(value, format="#,##0" if whole else "#,##0.00", locale=self.locale).replace("\xa0", " ")
         written = str(self.rng.choice(self.place["money"])).format(number)
         return written.translate(_PERSIAN_DIGITS) if self.script.region == "IR" and style < 0.4 else written

@@ -1,0 +1,36 @@
+"""The folder of a run: which settings and which data it belongs to, so that a resume goes on with the same ones."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from forewarn.inference.errors import ForewarnError
+from forewarn.training.config import Strict
+
+
+def open_run(out: Path, config: Strict, data_fingerprint: str | None) -> None:
+    """Make the folder and record settings and data; a folder of an unfinished run with the same ones is gone on with.
+
+    Raises:
+        ForewarnError: the folder holds a run with other settings or other data.
+    """
+    settings = yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False)
+    settings += f"# data_fingerprint: {data_fingerprint}\n"
+    recorded = out / "config.yaml"
+    if recorded.is_file() and recorded.read_text(encoding="utf-8") != settings:
+        raise ForewarnError(
+            f"{out} holds a run with another config or other data; choose another `out` or remove the folder"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    recorded.write_text(settings, encoding="utf-8")
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file at one stroke."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, path)
