@@ -52,7 +52,7 @@ def test_the_normaliser_undoes_dressing_up():
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-def test_normalising_twice_changes_nothing_that_carries_ids(text):
+def test_normalised_text_has_no_invisible_characters_and_single_spaces(text):
     normalise = new_tokenizer().normalizer.normalize_str
     once = normalise(text)
     assert "\u200b" not in once and "\u202e" not in once

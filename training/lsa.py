@@ -7,8 +7,6 @@ end up near one another; training rows and single sentences add the rest of the 
 from __future__ import annotations
 
 import itertools
-import json
-import lzma
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,12 +24,8 @@ from transformers import PreTrainedModel
 
 def documents(folder: Path, rows_per_corpus: int, bytes_per_language: int) -> Iterator[list[str]]:
     """Parallel rows (all languages of a row together), then single sentences, as lists of texts."""
-    for path in sorted((folder / "parallel").glob("*.jsonl.xz")):
-        with lzma.open(path, "rt", encoding="utf-8") as handle:
-            for number, line in enumerate(handle):
-                if number >= rows_per_corpus:
-                    break
-                yield [value for key, value in json.loads(line).items() if key != "_id" and isinstance(value, str)]
+    for row in text.parallel_rows(folder, rows_per_corpus):
+        yield list(row.values())
     for language in text.languages(folder):
         yield from ([sentence] for sentence in text.sentences(folder, language, bytes_per_language))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import lzma
 import os
 from collections.abc import Iterable, Iterator
@@ -45,6 +46,15 @@ def sentences(folder: Path, language: str, max_bytes: int) -> Iterator[str]:
             if used > max_bytes:
                 return
             yield text
+
+
+def parallel_rows(folder: Path, rows_per_corpus: int | None = None) -> Iterator[dict[str, str]]:
+    """Language to sentence, for the (first) rows of each parallel corpus; without lines that hold unfilled `{}`."""
+    for path in sorted((folder / "parallel").glob("*.jsonl.xz")):
+        with lzma.open(path, "rt", encoding="utf-8") as handle:
+            for line in islice(handle, rows_per_corpus):
+                row = {key: value for key, value in json.loads(line).items() if key != "_id"}
+                yield {key: value for key, value in row.items() if isinstance(value, str) and "{}" not in value}
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

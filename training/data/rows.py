@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,11 +49,3 @@ def numbered_lines(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, s
     """Lines of a text file with their 1-based numbers, without line ends."""
     with path.open(encoding=encoding, newline=None) as handle:
         yield from enumerate((line.rstrip("\n") for line in handle), start=1)
-
-
-def count_by(rows: Iterable[Row], attribute: str) -> dict[str, int]:
-    """How many rows have each value of one attribute."""
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[getattr(row, attribute)] = counts.get(getattr(row, attribute), 0) + 1
-    return counts

@@ -64,18 +64,6 @@ class Baseline:
         scam, unwanted = (model.predict_proba(features)[:, 1] for model in (self._scam, self._unwanted))
         return scam.astype(np.float64), unwanted.astype(np.float64), self._leaf.predict(features).astype(np.int64)
 
-    def scam_probability(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Probability of scam, against everything else."""
-        return self.answers(texts)[0]
-
-    def unwanted_probability(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Probability of scam or promotion, against legitimate messages."""
-        return self.answers(texts)[1]
-
-    def leaf(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """The most probable leaf, as its position in `Taxonomy.names`."""
-        return self.answers(texts)[2]
-
 
 def truths(labels: Sequence[str], taxonomy: Taxonomy) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """What each label decides: scam (1) or not (0), unwanted (1) or ham (0), the leaf's position; -1 is undecided."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +52,6 @@ class Shards:
     def sentence(self, number: int) -> np.ndarray:
         """One sentence of a parallel row, without special tokens."""
         return self._ids[self._starts[number] : self._starts[number + 1]]
-
-
-def parallel_rows(folder: Path) -> Iterator[dict[str, str]]:
-    """Language to sentence, for each row of the parallel corpora; lines with unfilled `{}` slots are left out."""
-    for path in sorted((folder / "parallel").glob("*.jsonl.xz")):
-        with lzma.open(path, "rt", encoding="utf-8") as handle:
-            for line in handle:
-                row = {key: value for key, value in json.loads(line).items() if key != "_id"}
-                yield {key: value for key, value in row.items() if isinstance(value, str) and "{}" not in value}
 
 
 def make_shards(
@@ -127,7 +117,7 @@ def _write_parallel(tokenizer: Tokenizer, folder: Path, names: list[str], part: 
     numbers = {name: i for i, name in enumerate(names)}
     ids: list[np.ndarray] = []
     starts, languages, row_starts = [0], [], [0]
-    for chunk in text.chunks(parallel_rows(folder), 2000):
+    for chunk in text.chunks(text.parallel_rows(folder), 2000):
         flat = [(key, value) for row in chunk for key, value in row.items()]
         encodings = iter(tokenizer.encode_batch([value[:600] for _, value in flat], add_special_tokens=False))
         for row in chunk:
