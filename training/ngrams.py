@@ -98,6 +98,7 @@ def load_classifier(folder: Path, **options: Any) -> Any:
 
 def save_ngrams(ngrams: HashedNgrams, folder: Path) -> None:
     """Write the branch into a checkpoint folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     save_file(ngrams.state_dict(), folder / FILE)
 
 
