@@ -123,9 +123,10 @@ def test_an_ngram_branch_goes_into_the_graph_and_into_int8(folder: Path, tmp_pat
 
     both = tmp_path / "both"
     shutil.copytree(folder, both)
-    ngrams = HashedNgrams(1009, len(TAXONOMY.names))
+    ngrams = HashedNgrams(300, 1009, len(TAXONOMY.names))
     torch.manual_seed(3)
     torch.nn.init.normal_(ngrams.weight)
+    torch.nn.init.normal_(ngrams.pieces)
     save_ngrams(ngrams, both)
     checkpoint = Checkpoint.load(both)
     # The export itself refuses a graph whose logits differ from torch's.

@@ -54,7 +54,7 @@ def test_padding_changes_nothing_and_order_of_words_does(ngrams):
     mask = (padded != 0).long()
     assert torch.allclose(ngrams(ids, torch.ones_like(ids)), ngrams(padded, mask), atol=1e-6)
     turned = torch.tensor([[2, 11, 10, 9, 3]])
-    fresh = HashedNgrams(509, 4)
+    fresh = HashedNgrams(120, 509, 4)
     torch.nn.init.normal_(fresh.weight)
     assert not torch.allclose(fresh(ids, torch.ones_like(ids)), fresh(turned, torch.ones_like(ids)))
 

@@ -45,7 +45,7 @@ class ModelConfig(Strict):
 class NgramConfig(Strict):
     """The linear branch on hashed n-grams of token ids beside the encoder."""
 
-    buckets: int = Field(131_071, ge=0, description="rows of the table, a prime; 0 leaves the branch out")
+    buckets: int = Field(65_521, ge=0, description="rows of the table, a prime; 0 leaves the branch out")
     epochs: int = Field(6, ge=1)
     learning_rate: float = Field(0.01, gt=0)
 

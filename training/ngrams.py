@@ -1,4 +1,4 @@
-"""A linear model on hashed n-grams of the token ids, beside the encoder and inside the same graph.
+"""A linear model on n-grams of the token ids, beside the encoder and inside the same graph.
 
 Linear models on n-grams are hard to beat on scripts that return word for word, and make other mistakes than an encoder,
 which reads what it has not seen. Hashing: Weinberger et al. 2009; wide beside deep: Cheng et al. 2016.
@@ -18,6 +18,7 @@ from forewarn.training.batches import BalancedBatchSampler, MessageDataset, coll
 from forewarn.training.config import NgramConfig
 from forewarn.training.model import coarse_loss
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from tqdm.auto import tqdm
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
@@ -25,24 +26,39 @@ FILE = "ngrams.safetensors"
 _ORDERS = 3  # one, two and three pieces in a row
 _MULTIPLIER = 1_000_003
 _BATCH = 256
+_FIRST_PIECE = 5  # ids below are special tokens
 
 
 class HashedNgrams(torch.nn.Module):
-    """Logits (batch, leaves) as the sum of a row of weights for each n-gram, over the square root of their number."""
+    """Logits (batch, leaves): a row of weights for each piece, and one for each two and three pieces in a row.
 
-    def __init__(self, buckets: int, leaves: int) -> None:
+    Rows are summed and divided by the square root of their number. Pieces have rows of their own; longer n-grams share
+    `buckets` rows by a hash.
+    """
+
+    def __init__(self, vocabulary: int, buckets: int, leaves: int) -> None:
         """All weights zero.
 
         Args:
-            buckets: rows of the table; a prime spreads the n-grams best.
-            leaves: columns of the table.
+            vocabulary: pieces of the tokenizer.
+            buckets: rows of the hashed table; a prime spreads the n-grams best.
+            leaves: columns of both tables.
         """
         super().__init__()
+        self.pieces = torch.nn.Parameter(torch.zeros(vocabulary, leaves))
         self.weight = torch.nn.Parameter(torch.zeros(buckets, leaves))
         self.bias = torch.nn.Parameter(torch.zeros(leaves))
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Only standard integer arithmetic and table look-ups, so that every runtime computes the same buckets."""
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, piece_rows: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Only standard integer arithmetic and table look-ups, so that every runtime computes the same buckets.
+
+        Args:
+            input_ids: (batch, length).
+            attention_mask: (batch, length), 0 for padding.
+            piece_rows: (batch, length, leaves) in place of the rows of `pieces`, while these are being learned.
+        """
         length = input_ids.shape[1]
         ids = F.pad(input_ids, (0, _ORDERS - 1))
         mask = F.pad(attention_mask, (0, _ORDERS - 1))
@@ -53,11 +69,41 @@ class HashedNgrams(torch.nn.Module):
         for order in range(_ORDERS):
             gram = gram * _MULTIPLIER + ids[:, order : order + length] + 1
             real = real * mask[:, order : order + length]
-            rows = F.embedding(gram % self.weight.shape[0], self.weight)
+            if order:
+                rows = F.embedding(gram % self.weight.shape[0], self.weight)
+            else:
+                rows = F.embedding(input_ids, self.pieces) if piece_rows is None else piece_rows
             present = real.to(rows.dtype)
             total = total + (rows * present.unsqueeze(-1)).sum(dim=1)
             count = count + present.sum(dim=1, keepdim=True)
         return total / count.clamp(min=1.0).sqrt() + self.bias
+
+
+class PieceSpelling(torch.nn.Module):
+    """What pieces share: weights of the character n-grams inside them, so that forms of a word learn together.
+
+    As in fastText (Bojanowski et al. 2017). After training it is folded into the pieces' rows and gone.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, leaves: int) -> None:
+        """List the character 1- to 5-grams of every piece; special tokens have none."""
+        super().__init__()
+        numbers: dict[str, int] = {}
+        listed = []
+        for i in range(tokenizer.get_vocab_size()):
+            piece = (tokenizer.id_to_token(i) or "") if i >= _FIRST_PIECE else ""
+            spelled = [piece[at : at + n] for n in range(1, 6) for at in range(len(piece) - n + 1)]
+            listed.append([numbers.setdefault(gram, len(numbers) + 1) for gram in spelled])
+        table = torch.zeros(len(listed), max(1, *map(len, listed)), dtype=torch.long)  # 0 pads
+        for row, grams in zip(table, listed, strict=True):
+            row[: len(grams)] = torch.tensor(grams)
+        self.grams = table
+        self.weight = torch.nn.Parameter(torch.zeros(len(numbers) + 1, leaves))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Rows (n, leaves) of pieces (n,). A quarter keeps a piece's dozen n-grams from moving it too fast."""
+        grams = self.grams[ids]
+        return 0.25 * (F.embedding(grams, self.weight) * (grams != 0).unsqueeze(-1)).sum(dim=1)
 
 
 class WithNgrams(torch.nn.Module):
@@ -91,7 +137,7 @@ def load_classifier(folder: Path, **options: Any) -> Any:
     if not (folder / FILE).is_file():
         return encoder
     weights = load_file(folder / FILE)
-    ngrams = HashedNgrams(*weights["weight"].shape)
+    ngrams = HashedNgrams(len(weights["pieces"]), *weights["weight"].shape)
     ngrams.load_state_dict(weights)
     return WithNgrams(encoder, ngrams)
 
@@ -104,17 +150,25 @@ def save_ngrams(ngrams: HashedNgrams, folder: Path) -> None:
 
 def fit_ngrams(train: MessageDataset, config: NgramConfig, balance: float, seed: int) -> HashedNgrams:
     """Train a branch alone with the coarse-label loss, on views that are obfuscated and filled anew each epoch."""
-    ngrams = HashedNgrams(config.buckets, train.allowed.shape[1])
-    optimizer = torch.optim.Adam(ngrams.parameters(), lr=config.learning_rate)
+    leaves = train.allowed.shape[1]
+    ngrams = HashedNgrams(train.tokenizer.get_vocab_size(), config.buckets, leaves)
+    spelling = PieceSpelling(train.tokenizer, leaves)
+    optimizer = torch.optim.Adam([*ngrams.parameters(), *spelling.parameters()], lr=config.learning_rate)
     sampler = BalancedBatchSampler(train, row_weights(train.rows, balance), _BATCH, seed)
     for epoch in tqdm(range(config.epochs), desc="n-grams", unit="epoch", disable=None):
         sampler.set_epoch(epoch)
         for batch in sampler:
             inputs = collate([train[i] for i in batch])
-            loss = coarse_loss(ngrams(inputs["input_ids"], inputs["attention_mask"]), inputs["labels"])
+            ids = inputs["input_ids"]
+            distinct, place = torch.unique(ids, return_inverse=True)
+            rows = (spelling(distinct) + F.embedding(distinct, ngrams.pieces))[place]
+            loss = coarse_loss(ngrams(ids, inputs["attention_mask"], rows), inputs["labels"])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+    with torch.no_grad():
+        for part in torch.arange(len(ngrams.pieces)).split(4096):
+            ngrams.pieces[part] += spelling(part)
     return ngrams
 
 
