@@ -18,6 +18,7 @@ from forewarn.training.cli_train import main, train
 from forewarn.training.config import TrainConfig, load_config
 from forewarn.training.data.dataset import write_split
 from forewarn.training.data.rows import Row
+from forewarn.training.finetune import average_checkpoints
 from forewarn.training.model import allowed_leaves, coarse_loss
 from forewarn.training.tokenizer import check_scripts, new_tokenizer, train_tokenizer
 from hypothesis import given
@@ -192,3 +193,26 @@ def test_lsa_puts_translations_next_to_each_other(tmp_path):
     near = np.mean([vector(a) @ vector(b) for a, b in pairs])
     far = np.mean([vector(a) @ vector(d) for a, _ in pairs for c, d in pairs if c != a])
     assert near > far + 0.3
+
+
+@pytest.mark.parametrize("best_at", [1.0, 2.0])
+def test_the_mean_of_the_checkpoints_is_taken_only_when_it_is_better(tmp_path, best_at):
+    model = torch.nn.Linear(2, 1)
+    torch.nn.init.constant_(model.weight, 2.0)
+
+    class Judge:
+        def __init__(self):
+            self.model = model
+
+        def evaluate(self):
+            return {"eval_recall_near_1pct": -abs(float(model.weight.mean()) - best_at)}
+
+    for number, value in ((1, 0.0), (2, 2.0)):
+        folder = tmp_path / f"checkpoint-{number}"
+        folder.mkdir()
+        save_file(
+            {"weight": torch.full((1, 2), value), "bias": torch.zeros(1)},
+            folder / "model.safetensors",
+        )
+    assert average_checkpoints(Judge(), tmp_path) == (best_at == 1.0)
+    assert model.weight.mean() == best_at
