@@ -23,6 +23,7 @@ from forewarn.training.model import allowed_leaves, coarse_loss
 from forewarn.training.tokenizer import check_scripts, new_tokenizer, train_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from transformers import AutoModelForSequenceClassification
 
 TAXONOMY = Taxonomy.load()
