@@ -72,9 +72,9 @@ def test_real_services_stand_on_both_sides_where_people_use_them():
         return {fill(chat, random.Random(i)).split("/")[0] for i in range(300)}
 
     services = {"bit.ly", "wa.me", "t.me", "forms.gle", "tinyurl.com"}
-    assert services <= links("parcel_delivery", "sms") and services <= links("transactional", "chat")
-    # An office's SMS does not lead to a chat.
-    assert services & links("transactional", "sms") == {"bit.ly", "tinyurl.com"}
+    assert services <= links("parcel_delivery", "sms") and services <= links("personal", "chat")
+    # An office's honest message does not lead to a chat or a form.
+    assert services & links("transactional", "chat") == {"bit.ly", "tinyurl.com"}
 
 
 def test_a_brand_in_its_own_script_is_known():

@@ -161,7 +161,8 @@ def fit_ngrams(train: MessageDataset, config: NgramConfig, balance: float, seed:
             inputs = collate([train[i] for i in batch])
             ids = inputs["input_ids"]
             distinct, place = torch.unique(ids, return_inverse=True)
-            rows = (spelling(distinct) + F.embedding(distinct, ngrams.pieces))[place]
+            # A look-up, not an index: its gradient is added in a fixed order, so that runs repeat.
+            rows = F.embedding(place, spelling(distinct) + F.embedding(distinct, ngrams.pieces))
             loss = coarse_loss(ngrams(ids, inputs["attention_mask"], rows), inputs["labels"])
             optimizer.zero_grad()
             loss.backward()

@@ -41,6 +41,17 @@ def brands() -> dict[str, str]:
     return {str(name).lower(): host for host, names in yaml.safe_load(text).items() for name in names}
 
 
+def made_up_number(
+    region: str, rng: random.Random, kind: int = phonenumbers.PhoneNumberType.MOBILE
+) -> phonenumbers.PhoneNumber:
+    """A number of the place's form: area and operator code of the library's example, and seven random digits."""
+    number = phonenumbers.example_number_for_type(region, kind) or phonenumbers.parse("+12015550123")
+    national = str(number.national_number)
+    kept = max(2, len(national) - 7)
+    number.national_number = int(national[:kept] + "".join(rng.choice("0123456789") for _ in national[kept:]))
+    return number
+
+
 @dataclass(frozen=True)
 class LinkMaker:
     """Makes the link of one script: `values` are the slots filled so far, `sites` the official hosts of the place."""
@@ -55,9 +66,11 @@ class LinkMaker:
         """A link, with or without its scheme."""
         scheme = self.rng.choice(["https://", "", "", "www."])
         tail = "" if self.rng.random() < 0.4 else "/" + self._token(self.rng.randint(3, 8))
-        if self.rng.random() < 0.2:
-            return self._service_link()
         named = self.named_site()
+        office = self.honest and self.script.label != "personal"
+        # A known sender's honest message seldom hides its host.
+        if self.rng.random() < (0.06 if office and named else 0.2):
+            return self._service_link(shorteners_only=office)
         kind = self.rng.random()
         if self.honest:
             site, word = named or self._host_of_nobody(), self.rng.choice(_PLAIN)
@@ -104,15 +117,15 @@ class LinkMaker:
         name = self._name_of_nobody() + self.rng.choice(["", "", "n", "s"])
         return f"{name}.{self.rng.choice(['com', 'org', 'net', self._country(), self._country()])}"
 
-    def _service_link(self) -> str:
+    def _service_link(self, shorteners_only: bool) -> str:
+        """A shortened link, or a chat or form; an office's honest message leads to neither of these."""
         token = self._token(self.rng.randint(6, 9))
         short = [f"bit.ly/{token}", f"tinyurl.com/{token}"]
-        # An office's honest SMS does not lead to a chat or a form; people do, and swindlers do.
-        if self.honest and self.script.channel == "sms" and self.script.label != "personal":
+        if shorteners_only:
             return self.rng.choice(short)
-        code = phonenumbers.country_code_for_region(self.script.region) or 1
-        number = "".join(self.rng.choice("0123456789") for _ in range(9))
-        return self.rng.choice([*short, f"wa.me/{code}{number}", f"t.me/{token}", f"forms.gle/{token}"])
+        number = made_up_number(self.script.region, self.rng)
+        written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).lstrip("+")
+        return self.rng.choice([*short, f"wa.me/{written}", f"t.me/{token}", f"forms.gle/{token}"])
 
 
 def _names(text: str, name: str) -> bool:

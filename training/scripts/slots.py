@@ -22,7 +22,7 @@ from faker import Faker
 from faker.config import AVAILABLE_LOCALES
 from forewarn.training.data.rows import Row
 from forewarn.training.scripts.corpus import Script
-from forewarn.training.scripts.links import LinkMaker
+from forewarn.training.scripts.links import LinkMaker, made_up_number
 from persiantools.jdatetime import JalaliDate
 
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -155,14 +155,8 @@ class Filler:
         kind = phonenumbers.PhoneNumberType.MOBILE
         if self.honest and self.script.channel == "sms" and self.script.label != "personal" and self.rng.random() < 0.5:
             kind = phonenumbers.PhoneNumberType.FIXED_LINE  # an office's line
-        example = phonenumbers.example_number_for_type(self.script.region, kind)
-        if example is None:
-            return "+" + self._digits(11)
-        national = str(example.national_number)
-        kept = max(2, len(national) - 7)  # area and operator codes stay valid
-        example.national_number = int(national[:kept] + self._digits(len(national) - kept))
         style = self.rng.choice([phonenumbers.PhoneNumberFormat.NATIONAL, phonenumbers.PhoneNumberFormat.INTERNATIONAL])
-        written = phonenumbers.format_number(example, style)
+        written = phonenumbers.format_number(made_up_number(self.script.region, self.rng, kind), style)
         return re.sub(r"[ -]", "", written) if self.rng.random() < 0.5 else written
 
     def _pick(self, kind: str) -> str:
@@ -214,7 +208,10 @@ class Filler:
         return format_date(day, self.place.get("long", "medium"), locale=self.locale).replace("\u202f", " ")
 
     def _time(self) -> str:
-        moment = time(self.rng.randint(7, 22), self.rng.choice([0, 5, 15, 20, 30, 45, self.rng.randrange(60)]))
+        # Offices keep office hours, and round times.
+        office = self.honest and self.script.label != "personal"
+        minute = self.rng.choice([0, 0, 15, 30, 45] if office else [0, 5, 15, 20, 30, 45, self.rng.randrange(60)])
+        moment = time(self.rng.randint(8, 18) if office else self.rng.randint(7, 22), minute)
         if self.rng.random() < 0.6:
             return f"{moment.hour}:{moment.minute:02d}"
         return format_time(datetime.combine(self._day(), moment), "short", locale=self.locale).replace("\u202f", " ")
