@@ -151,7 +151,7 @@ def _recall_bars(result: Mapping[str, Any]) -> str:
             axes.barh(y, e["value"], height, color=COLOURS[system], label=system if place == 0 else None)
             if e["low"] is not None:
                 axes.plot([e["low"], e["high"]], [y, y], color="#222", linewidth=1)
-    axes.set(xlim=(0, 1), xlabel="recall, with 95 % interval")
+    axes.set(xlim=(0, 1), ylim=(-0.6, max(len(languages), 1) - 0.4), xlabel="recall, with 95 % interval")
     axes.set_yticks(range(len(languages)), languages)
     return _png(figure)
 
