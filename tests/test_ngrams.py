@@ -5,6 +5,7 @@ import torch
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.batches import MessageDataset
+from forewarn.training.cli_train import combine
 from forewarn.training.config import ModelConfig, NgramConfig
 from forewarn.training.data.rows import Row
 from forewarn.training.model import coarse_loss, new_model, output_layer
@@ -72,6 +73,19 @@ def test_the_better_of_two_models_weighs_more_and_both_are_no_worse_than_one():
     a, b = blend(good, poor, allowed)
     assert a > 2 * b > 0
     assert coarse_loss(a * good + b * poor, allowed) < coarse_loss(good, allowed)
+
+
+def test_what_is_saved_is_the_blend_that_validation_chose(data):
+    ngrams = HashedNgrams(120, 509, len(TAXONOMY.names))
+    shape = ModelConfig(layers=1, hidden=16, heads=2, intermediate=16, embedding=8, max_length=64)
+    encoder = new_model(shape, 120, TAXONOMY).eval()
+    torch.manual_seed(5)
+    for parameter in ngrams.parameters():
+        torch.nn.init.normal_(parameter)
+    deep, wide = all_logits(encoder, data), all_logits(ngrams, data)
+    found = combine(encoder, ngrams, data, TAXONOMY)
+    expected = found["encoder_weight"] * deep + found["ngrams_weight"] * wide
+    assert torch.allclose(all_logits(WithNgrams(encoder, ngrams), data), expected, atol=1e-4)
 
 
 def test_a_checkpoint_folder_brings_its_branch_along(ngrams, tmp_path):

@@ -95,14 +95,9 @@ def combine(
     deep, wide = all_logits(model.cpu(), validation), all_logits(ngrams, validation)
     scale_deep, scale_wide = blend(deep, wide, validation.allowed)
     with torch.no_grad():
-        head = output_layer(model)
-        for tensor, scale in (
-            (head.weight, scale_deep),
-            (head.bias, scale_deep),
-            (ngrams.weight, scale_wide),
-            (ngrams.bias, scale_wide),
-        ):
-            tensor.mul_(scale)
+        for part, scale in ((output_layer(model), scale_deep), (ngrams, scale_wide)):
+            for parameter in part.parameters():
+                parameter.mul_(scale)
     figures = {
         name: validation_metrics(logits.numpy(), validation.allowed.numpy(), taxonomy)
         for name, logits in (("encoder", deep), ("ngrams", wide), ("both", scale_deep * deep + scale_wide * wide))
