@@ -75,7 +75,8 @@ def run(config: PretrainConfig) -> dict[str, object]:
     model.electra.half().save_pretrained(target)  # type: ignore[no-untyped-call]
     write_tokenizer(tokenizer, target, config.model.max_length)
     record = {"tokens": metrics["tokens"], "steps": metrics["steps"], "seconds": metrics["seconds"]}
-    record |= {"retrieval_mean": metrics["retrieval_mean"], "languages": shards.languages}
+    record |= {"retrieval_mean": metrics["retrieval_mean"], "retrieval_languages": len(found)}
+    record |= {"languages": shards.languages}
     write_json(target / "pretraining.json", record)
     write_json(config.out / "metrics.json", metrics)
     return metrics

@@ -17,6 +17,7 @@ from forewarn.inference.errors import ForewarnError
 from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
 from forewarn.training.config import NgramConfig
 from forewarn.training.model import coarse_loss
+from forewarn.training.tokenizer import SPECIAL_TOKENS
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tqdm.auto import tqdm
@@ -26,7 +27,7 @@ FILE = "ngrams.safetensors"
 _ORDERS = 3  # one, two and three pieces in a row
 _MULTIPLIER = 1_000_003
 _BATCH = 256
-_FIRST_PIECE = 5  # ids below are special tokens
+_FIRST_PIECE = len(SPECIAL_TOKENS)
 
 
 class HashedNgrams(torch.nn.Module):

@@ -12,9 +12,11 @@ import torch
 from forewarn.inference.errors import ForewarnError
 from forewarn.training.pretrain.config import PretrainConfig
 from forewarn.training.pretrain.shards import Shards
+from forewarn.training.tokenizer import SPECIAL_TOKENS
 from tokenizers import Tokenizer
 
-PAD, CLS, SEP, MASK, FIRST_PIECE = 0, 2, 3, 4, 5
+PAD, CLS, SEP, MASK = (SPECIAL_TOKENS.index(name) for name in ("[PAD]", "[CLS]", "[SEP]", "[MASK]"))
+FIRST_PIECE = len(SPECIAL_TOKENS)
 IGNORE = -100  # a label that cross entropy passes over
 _LONGEST_WORD = 4  # pieces: scripts without spaces would be masked by the sentence
 _LONGEST_SENTENCE = 48  # pieces of a sentence of a pair

@@ -54,8 +54,12 @@ def sentence_vectors(encoder: Any, tokenizer: Tokenizer, texts: list[str], batch
 def retrieval(encoder: Any, tokenizer: Tokenizer, pairs: dict[str, list[tuple[str, str]]]) -> dict[str, float]:
     """Share of sentences whose nearest English sentence, among all of their language's list, is their translation."""
     result = {}
+    # Most English sentences stand in the lists of many languages.
+    distinct = sorted({english for items in pairs.values() for _, english in items})
+    place = {english: number for number, english in enumerate(distinct)}
+    vectors = sentence_vectors(encoder, tokenizer, distinct)
     for language, items in sorted(pairs.items()):
         own = sentence_vectors(encoder, tokenizer, [sentence for sentence, _ in items])
-        english = sentence_vectors(encoder, tokenizer, [sentence for _, sentence in items])
+        english = vectors[[place[sentence] for _, sentence in items]]
         result[language] = float(np.mean((own @ english.T).argmax(axis=1) == np.arange(len(items))))
     return result

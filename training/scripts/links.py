@@ -41,6 +41,11 @@ def brands() -> dict[str, str]:
     return {str(name).lower(): host for host, names in yaml.safe_load(text).items() for name in names}
 
 
+def token(rng: random.Random, count: int) -> str:
+    """Random letters and digits, without those that are easily taken for one another."""
+    return "".join(rng.choice(_LETTERS) for _ in range(count))
+
+
 def made_up_number(
     region: str, rng: random.Random, kind: int = phonenumbers.PhoneNumberType.MOBILE
 ) -> phonenumbers.PhoneNumber:
@@ -65,7 +70,7 @@ class LinkMaker:
     def make(self) -> str:
         """A link, with or without its scheme."""
         scheme = self.rng.choice(["https://", "", "", "www."])
-        tail = "" if self.rng.random() < 0.4 else "/" + self._token(self.rng.randint(3, 8))
+        tail = "" if self.rng.random() < 0.4 else "/" + token(self.rng, self.rng.randint(3, 8))
         named = self.named_site()
         office = self.honest and self.script.label != "personal"
         # A known sender's honest message seldom hides its host.
@@ -83,11 +88,11 @@ class LinkMaker:
         lure = self.rng.choice(_LURES + _PLAIN)
         kind = self.rng.random()
         if kind < 0.2:
-            return f"{brand}-{self._token(3)}.{self.rng.choice(_FREE_HOSTS)}{tail}"
+            return f"{brand}-{token(self.rng, 3)}.{self.rng.choice(_FREE_HOSTS)}{tail}"
         if kind < 0.35:
-            return f"{scheme}{brand}.{self._token(self.rng.randint(3, 5))}-{lure}.{self.rng.choice(_CHEAP)}{tail}"
+            return f"{scheme}{brand}.{token(self.rng, self.rng.randint(3, 5))}-{lure}.{self.rng.choice(_CHEAP)}{tail}"
         host = self.rng.choice(["-", "", "."]).join(self.rng.sample([brand, lure], 2))
-        return f"{scheme}{host}-{self._token(self.rng.randint(2, 4))}.{self.rng.choice(_CHEAP)}{tail}"
+        return f"{scheme}{host}-{token(self.rng, self.rng.randint(2, 4))}.{self.rng.choice(_CHEAP)}{tail}"
 
     def named_site(self) -> str | None:
         """The host of whom the text says it is from: a known one, else by the sender's name, else None."""
@@ -101,9 +106,6 @@ class LinkMaker:
         candidates = filled or ([sender[1]] if sender else [])
         name = re.sub(r"[^a-z0-9]", "", candidates[0].lower()) if candidates and candidates[0].isascii() else ""
         return f"{name}.{self.rng.choice(['com', self._country()])}" if 3 <= len(name) <= 16 else None
-
-    def _token(self, count: int) -> str:
-        return "".join(self.rng.choice(_LETTERS) for _ in range(count))
 
     def _country(self) -> str:
         return _COUNTRY.get(self.script.region, self.script.region.lower())
@@ -119,13 +121,13 @@ class LinkMaker:
 
     def _service_link(self, shorteners_only: bool) -> str:
         """A shortened link, or a chat or form; an office's honest message leads to neither of these."""
-        token = self._token(self.rng.randint(6, 9))
-        short = [f"bit.ly/{token}", f"tinyurl.com/{token}"]
+        path = token(self.rng, self.rng.randint(6, 9))
+        short = [f"bit.ly/{path}", f"tinyurl.com/{path}"]
         if shorteners_only:
             return self.rng.choice(short)
         number = made_up_number(self.script.region, self.rng)
         written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).lstrip("+")
-        return self.rng.choice([*short, f"wa.me/{written}", f"t.me/{token}", f"forms.gle/{token}"])
+        return self.rng.choice([*short, f"wa.me/{written}", f"t.me/{path}", f"forms.gle/{path}"])
 
 
 def _names(text: str, name: str) -> bool:

@@ -22,7 +22,7 @@ from faker import Faker
 from faker.config import AVAILABLE_LOCALES
 from forewarn.training.data.rows import Row
 from forewarn.training.scripts.corpus import Script
-from forewarn.training.scripts.links import LinkMaker, made_up_number
+from forewarn.training.scripts.links import LinkMaker, made_up_number, token
 from persiantools.jdatetime import JalaliDate
 
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -31,7 +31,6 @@ _DOTTED = {"DE", "AT", "CH", "PL", "RU", "UA", "TR", "HR"}
 _WHOLE = {"TWD"}  # currencies whose cents nobody uses
 _PERSIAN_DIGITS = str.maketrans("0123456789,", "۰۱۲۳۴۵۶۷۸۹٬")
 _INSTITUTIONS = ("banks", "shops", "couriers", "operators", "cities", "money")
-_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 @cache
@@ -76,6 +75,7 @@ class Filler:
         self.locale = _locale(script.language, script.region)
         # Links of honest rows are official ones; what counts as honest is the leaf's verdict.
         self.honest = script.label in ("promotion", "personal", "transactional", "public_notice")
+        self.office = self.honest and script.label != "personal"
 
     def fill(self) -> str:
         """The script's text with every slot filled."""
@@ -93,9 +93,6 @@ class Filler:
 
     def _digits(self, count: int) -> str:
         return "".join(self.rng.choice("0123456789") for _ in range(count))
-
-    def _token(self, count: int) -> str:
-        return "".join(self.rng.choice(_LETTERS) for _ in range(count))
 
     def _money(self, low: float, high: float) -> str:
         unit = float(self.place["unit"])
@@ -153,7 +150,7 @@ class Filler:
 
     def _phone(self) -> str:
         kind = phonenumbers.PhoneNumberType.MOBILE
-        if self.honest and self.script.channel == "sms" and self.script.label != "personal" and self.rng.random() < 0.5:
+        if self.office and self.script.channel == "sms" and self.rng.random() < 0.5:
             kind = phonenumbers.PhoneNumberType.FIXED_LINE  # an office's line
         style = self.rng.choice([phonenumbers.PhoneNumberFormat.NATIONAL, phonenumbers.PhoneNumberFormat.INTERNATIONAL])
         written = phonenumbers.format_number(made_up_number(self.script.region, self.rng, kind), style)
@@ -209,9 +206,8 @@ class Filler:
 
     def _time(self) -> str:
         # Offices keep office hours, and round times.
-        office = self.honest and self.script.label != "personal"
-        minute = self.rng.choice([0, 0, 15, 30, 45] if office else [0, 5, 15, 20, 30, 45, self.rng.randrange(60)])
-        moment = time(self.rng.randint(8, 18) if office else self.rng.randint(7, 22), minute)
+        minute = self.rng.choice([0, 0, 15, 30, 45] if self.office else [0, 5, 15, 20, 30, 45, self.rng.randrange(60)])
+        moment = time(self.rng.randint(8, 18) if self.office else self.rng.randint(7, 22), minute)
         if self.rng.random() < 0.6:
             return f"{moment.hour}:{moment.minute:02d}"
         return format_time(datetime.combine(self._day(), moment), "short", locale=self.locale).replace("\u202f", " ")
@@ -236,10 +232,10 @@ class Filler:
         return f"{self.rng.choice([2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50])}%"
 
     def _handle(self) -> str:
-        return self.rng.choice(["@", "@", ""]) + self._token(self.rng.randint(5, 9))
+        return self.rng.choice(["@", "@", ""]) + token(self.rng, self.rng.randint(5, 9))
 
     def _email(self) -> str:
-        return f"{self._token(6)}@{self.rng.choice(['gmail.com', 'outlook.com', 'example.com', 'mail.com'])}"
+        return f"{token(self.rng, 6)}@{self.rng.choice(['gmail.com', 'outlook.com', 'example.com', 'mail.com'])}"
 
     def _plate(self) -> str:
         letters, digits = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
