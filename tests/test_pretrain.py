@@ -23,7 +23,7 @@ from forewarn.training.pretrain.shards import make_shards
 from forewarn.training.run_folder import open_run
 from forewarn.training.tokenizer import train_tokenizer
 from tokenizers import Tokenizer
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForMaskedLM
 
 WORDS = {
     "en": ["water", "house", "letter", "money", "friend", "garden", "yellow", "seven", "bread", "winter"],
@@ -71,7 +71,8 @@ def config(folder, out, **changes):
 
 def maker(folder, tokenizer, tmp_path, **changes):
     shards = make_shards(tokenizer, folder, {}, tmp_path / "shards", lambda line: None)
-    return BatchMaker(shards, tokenizer, config(folder, tmp_path, **changes))
+    settings = config(folder, tmp_path, **changes)
+    return BatchMaker(shards, tokenizer, settings, settings.model.max_length)
 
 
 def test_every_setting_of_the_default_config_is_written_down():
@@ -98,6 +99,21 @@ def test_the_same_step_gives_the_same_batch_and_another_step_another(folder, tok
     one, again, other = made.make(3), made.make(3), made.make(4)
     assert torch.equal(one.input_ids, again.input_ids) and torch.equal(one.pairs, again.pairs)
     assert one.input_ids.shape != other.input_ids.shape or not torch.equal(one.input_ids, other.input_ids)
+
+
+def test_pairs_are_translations_from_one_stretch_with_english_on_a_side(folder, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "_STRETCH", 5)
+    monkeypatch.setattr(batches, "_ENGLISH_SHARE", 1.0)
+    made = maker(folder, tokenizer, tmp_path, pairs=16)
+    rows = list(map(json.loads, lzma.decompress((folder / "parallel" / "own.jsonl.xz").read_bytes()).splitlines()))
+    said = [tokenizer.decode(ids.tolist()) for ids in made.make(1).pairs]
+
+    def start(text):
+        return tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids[: made.block - 2])
+
+    known = {(start(row["en"]), start(row["de"])): row["_id"] for row in rows}
+    found = [known.get((a, b), known.get((b, a))) for a, b in zip(said[::2], said[1::2], strict=True)]
+    assert None not in found and max(found) - min(found) < 5 and len(set(found)) > 1
 
 
 def test_whole_words_are_hidden_and_special_tokens_are_not(folder, tokenizer, tmp_path, monkeypatch):
@@ -158,6 +174,19 @@ def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch)
     run(cut)
     a, b = (AutoModel.from_pretrained(c.out / "model").state_dict() for c in (whole, cut))
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_pretraining_goes_on_from_a_folder(folder, tmp_path):
+    first, second = config(folder, tmp_path / "first", steps=2), config(folder, tmp_path / "second", steps=2)
+    run(first)
+    base = first.out / "model"
+    run(second.model_copy(update={"base": base, "steps": 1, "learning_rate": 1e-12, "weight_decay": 0.0}))
+    a, b = (AutoModelForMaskedLM.from_pretrained(out / "model").state_dict() for out in (first.out, second.out))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    old, new = (Tokenizer.from_file(str(path / "tokenizer.json")) for path in (base, second.out))
+    assert old.encode("seven yellow houses").ids == new.encode("seven yellow houses").ids
+    with pytest.raises(ForewarnError, match="no such tokenizer|not there"):
+        run(second.model_copy(update={"base": tmp_path, "out": tmp_path / "third"}))
 
 
 def test_training_starts_from_the_folder(folder, tmp_path):

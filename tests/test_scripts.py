@@ -12,6 +12,7 @@ from forewarn.training.data import registry
 from forewarn.training.data.build import build
 from forewarn.training.data.dataset import read_split
 from forewarn.training.scripts.corpus import SLOTS, Script, all_scripts, held_out
+from forewarn.training.scripts.links import brands
 from forewarn.training.scripts.slots import fill, places
 from forewarn.training.tokenizer import train_tokenizer
 
@@ -48,7 +49,7 @@ def hosts_of(label, text="{url}"):
 
 
 def test_scam_links_are_never_official_hosts():
-    official = set(places()["GB"]["sites"])
+    official = set(brands("GB")[1].values())
     assert not official & {*hosts_of("parcel_delivery"), *hosts_of("parcel_delivery", "{url} Royal Mail")}
 
 
@@ -61,7 +62,7 @@ def test_a_link_goes_to_whom_the_message_is_from():
 
 
 def test_the_shape_of_a_link_does_not_tell_the_side():
-    honest, scams = (hosts_of(label, "{url} Royal Mail") for label in ("transactional", "parcel_delivery"))
+    honest, scams = (hosts_of(label, "Parcels at {url}") for label in ("transactional", "parcel_delivery"))
     for count_of in (lambda host: host.count("."), lambda host: len(host) > 15):
         assert len({count_of(host) for host in honest} & {count_of(host) for host in scams}) > 1
 
@@ -71,10 +72,11 @@ def test_real_services_stand_on_both_sides_where_people_use_them():
         chat = replace(script("{url}", label), channel=channel)
         return {fill(chat, random.Random(i)).split("/")[0] for i in range(300)}
 
-    services = {"bit.ly", "wa.me", "t.me", "forms.gle", "tinyurl.com"}
-    assert services <= links("parcel_delivery", "sms") and services <= links("personal", "chat")
-    # An office's honest message does not lead to a chat or a form.
-    assert services & links("transactional", "chat") == {"bit.ly", "tinyurl.com"}
+    shorteners, chats = {"bit.ly", "tinyurl.com"}, {"wa.me", "t.me", "forms.gle"}
+    assert shorteners | chats <= links("parcel_delivery", "sms")
+    assert shorteners | {"drive.google.com"} <= links("personal", "chat")
+    # An office's honest message does not lead to a chat or a form; a friend's says so where it does.
+    assert not chats & (links("transactional", "chat") | links("personal", "chat"))
 
 
 def test_a_brand_in_its_own_script_is_known():

@@ -6,7 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
+import torch
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training import lsa, text
@@ -14,7 +16,7 @@ from forewarn.training.cli_train import environment
 from forewarn.training.config import load_config
 from forewarn.training.data.dataset import build_info, read_split
 from forewarn.training.data.rows import Row
-from forewarn.training.model import electra_config, write_tokenizer
+from forewarn.training.model import attention, electra_config, write_tokenizer
 from forewarn.training.pretrain.batches import BatchMaker
 from forewarn.training.pretrain.config import PretrainConfig
 from forewarn.training.pretrain.loop import pretrain
@@ -23,11 +25,27 @@ from forewarn.training.pretrain.shards import make_shards
 from forewarn.training.run_folder import open_run, write_json
 from forewarn.training.text import text_folder
 from forewarn.training.tokenizer import make_tokenizer
-from transformers import ElectraForMaskedLM, set_seed
+from transformers import AutoModelForMaskedLM, ElectraConfig, ElectraForMaskedLM, set_seed
 
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _model(config: PretrainConfig, vocabulary: int) -> ElectraForMaskedLM:
+    """The base to go on from, or the config's shape from random weights."""
+    if config.base is None:
+        shape = electra_config(config.model, vocabulary, Taxonomy.load())
+        return cast(ElectraForMaskedLM, AutoModelForMaskedLM.from_config(shape, attn_implementation=attention()))
+    try:
+        shape = ElectraConfig.from_pretrained(config.base)
+        shape.hidden_dropout_prob = shape.attention_probs_dropout_prob = config.model.dropout
+        model = ElectraForMaskedLM.from_pretrained(
+            config.base, config=shape, dtype=torch.float32, attn_implementation=attention()
+        )
+    except (OSError, ValueError) as error:
+        raise ForewarnError(f"base {config.base}: not an encoder folder ({type(error).__name__})") from None
+    return cast(ElectraForMaskedLM, model)
 
 
 def run(config: PretrainConfig) -> dict[str, object]:
@@ -42,7 +60,11 @@ def run(config: PretrainConfig) -> dict[str, object]:
     rows: list[Row] = read_split(config.data, "train") if config.data else []
     open_run(config.out, config, build_info(config.data)["fingerprint"] if config.data else None)
     set_seed(config.seed)
+    if config.base:
+        settings = config.tokenizer.model_copy(update={"path": config.base / "tokenizer.json"})
+        config = config.model_copy(update={"tokenizer": settings})
     tokenizer = make_tokenizer(config.tokenizer, config.out, rows, folder)
+    model = _model(config, tokenizer.get_vocab_size())
     streams = set(text.languages(folder))
     messages: dict[str, list[str]] = {}
     for row in rows:
@@ -51,8 +73,7 @@ def run(config: PretrainConfig) -> dict[str, object]:
         stream = row.language if row.language in streams or base not in streams else base
         messages.setdefault(stream, []).append(row.text[:2000])
     shards = make_shards(tokenizer, folder, messages, config.out.parent / "shards", _say)
-    model = ElectraForMaskedLM(electra_config(config.model, tokenizer.get_vocab_size(), Taxonomy.load()))
-    if config.lsa_rows_per_corpus and not (config.out / "state.pt").is_file():
+    if config.lsa_rows_per_corpus and not config.base and not (config.out / "state.pt").is_file():
         _say("latent semantic analysis for the embeddings")
         lsa.initialise(
             model,
@@ -63,7 +84,8 @@ def run(config: PretrainConfig) -> dict[str, object]:
             config.tokenizer.bytes_per_language,
             config.seed,
         )
-    metrics = pretrain(model, BatchMaker(shards, tokenizer, config), config, _say)
+    maker = BatchMaker(shards, tokenizer, config, model.config.max_position_embeddings)
+    metrics = pretrain(model, maker, config, _say)
     found = retrieval(model.electra, tokenizer, probe_pairs(folder))
     metrics |= {
         "parameters": sum(p.numel() for p in model.electra.parameters()),
@@ -72,8 +94,8 @@ def run(config: PretrainConfig) -> dict[str, object]:
         "environment": environment(),
     }
     target = config.out / "model"
-    model.electra.half().save_pretrained(target)  # type: ignore[no-untyped-call]
-    write_tokenizer(tokenizer, target, config.model.max_length)
+    model.half().save_pretrained(target)  # type: ignore[no-untyped-call]
+    write_tokenizer(tokenizer, target, model.config.max_position_embeddings)
     record = {"tokens": metrics["tokens"], "steps": metrics["steps"], "seconds": metrics["seconds"]}
     record |= {"retrieval_mean": metrics["retrieval_mean"], "retrieval_languages": len(found)}
     record |= {"languages": shards.languages}

@@ -23,6 +23,11 @@ _SPECIAL = {
 }
 
 
+def attention() -> str:
+    """The fastest attention to train with: written out on CPUs (half as fast again in bf16 as the fused one)."""
+    return "sdpa" if torch.cuda.is_available() else "eager"
+
+
 def electra_config(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> ElectraConfig:
     """Our encoder's shape, in ELECTRA's layout (Clark et al. 2020, https://arxiv.org/abs/2003.10555).
 
@@ -49,7 +54,7 @@ def electra_config(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> 
 def new_model(config: ModelConfig, vocabulary: int, taxonomy: Taxonomy) -> PreTrainedModel:
     """Our encoder from random weights: `ElectraForSequenceClassification`, one logit a leaf."""
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(
-        electra_config(config, vocabulary, taxonomy)
+        electra_config(config, vocabulary, taxonomy), attn_implementation=attention()
     )
     return model
 
@@ -67,7 +72,7 @@ def load_base(name: str, taxonomy: Taxonomy, dropout: float) -> PreTrainedModel:
             if hasattr(config, setting):
                 setattr(config, setting, dropout)
         model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            name, config=config, dtype=torch.float32
+            name, config=config, dtype=torch.float32, attn_implementation=attention()
         )
     except (OSError, ValueError) as error:
         raise ForewarnError(f"base model {name}: cannot be loaded ({type(error).__name__}); give a folder") from None

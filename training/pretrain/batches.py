@@ -20,6 +20,9 @@ FIRST_PIECE = len(SPECIAL_TOKENS)
 IGNORE = -100  # a label that cross entropy passes over
 _LONGEST_WORD = 4  # pieces: scripts without spaces would be masked by the sentence
 _LONGEST_SENTENCE = 48  # pieces of a sentence of a pair
+_NEIGHBOURS = 32  # pairs drawn from one stretch of rows: each other's rivals are of one subject and style
+_STRETCH = 1000  # rows of such a stretch
+_ENGLISH_SHARE = 0.5  # of the pairs that could have English on one side; the rest goes by rarity
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,11 @@ class Batch:
 class BatchMaker:
     """Draws the batch of any step from the shards."""
 
-    def __init__(self, shards: Shards, tokenizer: Tokenizer, config: PretrainConfig) -> None:
-        """Prepare the language shares and the table of pieces that begin a word."""
+    def __init__(self, shards: Shards, tokenizer: Tokenizer, config: PretrainConfig, block: int) -> None:
+        """Prepare the languages' shares and the table of pieces that begin a word; `block`: the most tokens of a row."""
         self.shards = shards
         self.config = config
-        self.block = config.model.max_length
+        self.block = block
         self.longest = min(_LONGEST_SENTENCE, self.block)
         self.vocabulary = tokenizer.get_vocab_size()
         pieces = [tokenizer.id_to_token(i) or "" for i in range(self.vocabulary)]
@@ -48,6 +51,7 @@ class BatchMaker:
             raise ForewarnError("pretrain: no language has more text than one block; give more text")
         lengths = np.array([len(shards.stream(name)) for name in self.usable], dtype=float)
         self.shares = lengths**config.language_power / (lengths**config.language_power).sum()
+        self.english = shards.languages.index("en") if "en" in shards.languages else -1
         frequency = np.bincount(shards.sentence_language, minlength=len(shards.languages)).astype(float)
         self.rarity = np.maximum(frequency, 1) ** -config.language_power
 
@@ -58,24 +62,32 @@ class BatchMaker:
         blocks = []
         for _ in range(self.config.blocks):
             if rows and rng.random() < self.config.translation_share:
-                first, second = self._pair(rng)
+                first, second = self._pair(rng, 0, rows)
                 blocks.append([CLS, *first, SEP, *second, SEP][: self.block])
             else:
                 stream = self.shards.stream(self.usable[rng.choice(len(self.usable), p=self.shares)])
                 start = int(rng.integers(0, len(stream) - self.block))
                 blocks.append([CLS, *stream[start : start + self.block - 2].tolist(), SEP])
         input_ids, labels = self.mask(_padded(blocks), rng)
-        sentences = []
-        for _ in range(self.config.pairs if rows else 0):
-            sentences += [[CLS, *sentence[: self.longest - 2], SEP] for sentence in self._pair(rng)]
+        sentences: list[list[int]] = []
+        start = 0
+        for number in range(self.config.pairs if rows else 0):
+            if number % _NEIGHBOURS == 0:
+                start = int(rng.integers(0, max(1, rows - _STRETCH)))
+            pair = self._pair(rng, start, min(rows, start + _STRETCH))
+            sentences += [[CLS, *sentence[: self.longest - 2], SEP] for sentence in pair]
         pairs = _padded(sentences) if sentences else np.zeros((0, 1), np.int64)
         return Batch(torch.from_numpy(input_ids), torch.from_numpy(labels), torch.from_numpy(pairs))
 
-    def _pair(self, rng: np.random.Generator) -> tuple[list[int], list[int]]:
-        row = int(rng.integers(0, len(self.shards.row_starts) - 1))
+    def _pair(self, rng: np.random.Generator, first_row: int, end_row: int) -> tuple[list[int], list[int]]:
+        row = int(rng.integers(first_row, end_row))
         start, end = self.shards.row_starts[row], self.shards.row_starts[row + 1]
-        weights = self.rarity[self.shards.sentence_language[start:end]]
+        languages = self.shards.sentence_language[start:end]
+        weights = self.rarity[languages]
         first, second = rng.choice(end - start, 2, replace=False, p=weights / weights.sum())
+        english = np.flatnonzero(languages == self.english)
+        if len(english) and english[0] != first and rng.random() < _ENGLISH_SHARE:
+            second = english[0]
         return self.shards.sentence(start + first).tolist(), self.shards.sentence(start + second).tolist()
 
     def mask(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,9 @@ class PretrainConfig(Strict):
         None, description="folder of public text; default: FOREWARN_TEXT or ../shared/corpora/text"
     )
     data: Path | None = Field(Path("build/data"), description="built data whose training texts join, without labels")
+    base: Path | None = Field(
+        None, description="an encoder folder to go on from, with its tokenizer and shape; null: from the start"
+    )
     seed: int = 7
     tokenizer: TokenizerConfig = Field(default_factory=lambda: TokenizerConfig())  # type: ignore[call-arg]
     model: EncoderConfig = Field(default_factory=lambda: EncoderConfig())  # type: ignore[call-arg]

@@ -19,7 +19,7 @@ from forewarn.training.pretrain.config import PretrainConfig
 from tqdm.auto import tqdm
 from transformers import ElectraForMaskedLM
 
-_LENGTH_CHUNKS = 4
+_ROWS_AT_ONCE = 64  # sentences of like length
 _HELD_OUT_BLOCKS = 16  # a language, at each evaluation
 
 
@@ -41,7 +41,7 @@ def _first_vectors(model: ElectraForMaskedLM, ids: torch.Tensor) -> torch.Tensor
     lengths = (ids != 0).sum(dim=1)
     order = lengths.argsort()
     parts = []
-    for chosen in order.chunk(_LENGTH_CHUNKS):
+    for chosen in order.split(_ROWS_AT_ONCE):
         part = ids[chosen, : int(lengths[chosen].max())]
         parts.append(model.electra(input_ids=part, attention_mask=(part != 0).long()).last_hidden_state[:, 0])
     return torch.cat(parts)[order.argsort()]

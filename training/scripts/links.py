@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,6 +21,8 @@ from forewarn.training.scripts.corpus import Script
 _BRANDED = ("bank", "shop", "courier", "operator", "company")
 # "Brand: ..." or "[Brand] ..." at the beginning of a message.
 _SENDER = re.compile(r"[\[【(]?([A-Za-z][\w&'-]{2,14}(?: [A-Z][\w&'-]{1,10})?)(?:[\]】)]|\s?[:：-] )")
+# Words that open a message as a sender would.
+_NO_SENDER = {"reminder", "urgent", "notice", "alert", "congrats", "congratulations", "info", "final", "important"}
 _LURES = ["pay", "secure", "verify", "update", "gift", "claim", "login"]
 _PLAIN = ["track", "help", "service", "my", "info", "online"]  # words that honest hosts hold too
 _CHEAP = ["top", "xyz", "icu", "vip", "cc", "shop", "site", "live", "info", "com", "net", "link", "online", "click"]
@@ -35,10 +37,30 @@ _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 @cache
-def brands() -> dict[str, str]:
-    """Name as messages write it, in lower case -> official host."""
+def _tables() -> dict[str, dict[str, list[str]]]:
     text = (files("forewarn.training") / "scripts" / "brands.yaml").read_text(encoding="utf-8")
-    return {str(name).lower(): host for host, names in yaml.safe_load(text).items() for name in names}
+    tables: dict[str, dict[str, list[str]]] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return tables
+
+
+@cache
+def brands(region: str) -> tuple[re.Pattern[str], dict[str, str]]:
+    """What finds the first name of a known sender in a text of a region, and name -> official host.
+
+    Names are looked up in lower case without spaces and hyphens. A Latin one must be a word of its own ("ing" is not in
+    "korting"). Of two names that begin at one place the longer one is found.
+    """
+    tables = (_tables()["everywhere"], _tables().get(region, {}))
+    hosts = {name: host for table in tables for host, names in table.items() for name in names}
+    words = []
+    for name in sorted(hosts, key=len, reverse=True):
+        spelt = r"[ -]?".join(map(re.escape, re.split("[ -]", name)))
+        words.append(rf"(?<![a-z0-9]){spelt}(?![a-z0-9])" if name.isascii() else re.escape(name))
+    return re.compile("|".join(words)), {_bare(name): host for name, host in hosts.items()}
+
+
+def _bare(name: str) -> str:
+    return re.sub("[ -]", "", name)
 
 
 def token(rng: random.Random, count: int) -> str:
@@ -59,12 +81,11 @@ def made_up_number(
 
 @dataclass(frozen=True)
 class LinkMaker:
-    """Makes the link of one script: `values` are the slots filled so far, `sites` the official hosts of the place."""
+    """Makes the link of one script: `values` are the slots filled so far."""
 
     script: Script
     rng: random.Random
     values: Mapping[str, str]
-    sites: Sequence[str]
     honest: bool
 
     def make(self) -> str:
@@ -75,12 +96,10 @@ class LinkMaker:
         office = self.honest and self.script.label != "personal"
         # A known sender's honest message seldom hides its host.
         if self.rng.random() < (0.06 if office and named else 0.2):
-            return self._service_link(shorteners_only=office)
+            return self._service_link()
         kind = self.rng.random()
         if self.honest:
             site, word = named or self._host_of_nobody(), self.rng.choice(_PLAIN)
-            if named and kind < 0.12:
-                return f"{scheme.replace('www.', '')}{word}.{site}{tail}"
             return f"{scheme}{site}/{word}{tail}" if kind < 0.25 else f"{scheme}{site}{tail}"
         if named is None and kind < 0.4:
             return f"{scheme}{self._host_of_nobody()}{tail}"
@@ -96,14 +115,20 @@ class LinkMaker:
 
     def named_site(self) -> str | None:
         """The host of whom the text says it is from: a known one, else by the sender's name, else None."""
-        text = self.script.text.lower()
+        text = re.sub(r"\{(\w+)\}", lambda match: self.values.get(match[1], ""), self.script.text)
+        pattern, hosts = brands(self.script.region)
+        sender = _SENDER.match(text)
+        if sender and not _NO_SENDER.isdisjoint(sender[1].lower().split()):
+            sender = None
+        # Who is named first is the sender, unless the text begins with somebody unknown.
+        first = pattern.search(text.lower())
+        if first and (sender is None or first.start() <= sender.end()):
+            return hosts[_bare(first[0])]
         filled = [self.values[kind] for kind in _BRANDED if kind in self.values]
-        known = [site for site in self.sites if _names(text, site.split(".")[0])]
-        known = known or [host for name, host in brands().items() if _names(" ".join([text, *filled]).lower(), name)]
-        if known:
-            return str(self.rng.choice(known))
-        sender = _SENDER.match(self.script.text)
-        candidates = filled or ([sender[1]] if sender else [])
+        # A single word may be any office's or a known brand's ("Bilet:", "DKB:"), whose host must not be guessed.
+        if sender and self.honest and " " not in sender[1]:
+            sender = None
+        candidates = [sender[1]] if sender else filled
         name = re.sub(r"[^a-z0-9]", "", candidates[0].lower()) if candidates and candidates[0].isascii() else ""
         return f"{name}.{self.rng.choice(['com', self._country()])}" if 3 <= len(name) <= 16 else None
 
@@ -111,7 +136,7 @@ class LinkMaker:
         return _COUNTRY.get(self.script.region, self.script.region.lower())
 
     def _name_of_nobody(self) -> str:
-        count = self.rng.randint(2, 4)
+        count = self.rng.randint(3, 4)
         return "".join(self.rng.choice("bdfgklmnprstvz") + self.rng.choice("aeiou") for _ in range(count))
 
     def _host_of_nobody(self) -> str:
@@ -119,20 +144,15 @@ class LinkMaker:
         name = self._name_of_nobody() + self.rng.choice(["", "", "n", "s"])
         return f"{name}.{self.rng.choice(['com', 'org', 'net', self._country(), self._country()])}"
 
-    def _service_link(self, shorteners_only: bool) -> str:
+    def _service_link(self) -> str:
         """A shortened link, or a chat or form; an office's honest message leads to neither of these."""
         path = token(self.rng, self.rng.randint(6, 9))
-        short = [f"bit.ly/{path}", f"tinyurl.com/{path}"]
-        if shorteners_only:
-            return self.rng.choice(short)
-        number = made_up_number(self.script.region, self.rng)
-        written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).lstrip("+")
-        return self.rng.choice([*short, f"wa.me/{written}", f"t.me/{path}", f"forms.gle/{path}"])
-
-
-def _names(text: str, name: str) -> bool:
-    """Whether a lower-case text names somebody; a short Latin name must be a word ("ing" is not in "korting")."""
-    if not name.isascii():
-        return name in text
-    whole = re.search(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", text)
-    return bool(whole) or (len(name) >= 5 and name in text.replace(" ", ""))
+        links = [f"bit.ly/{path}", f"tinyurl.com/{path}"]
+        if self.script.label == "personal":
+            # What the link leads to stands in the text: a shared folder may hold most of it.
+            links.append(f"drive.google.com/drive/folders/{token(self.rng, 16)}")
+        if not self.honest:
+            number = made_up_number(self.script.region, self.rng)
+            written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).lstrip("+")
+            links += [f"wa.me/{written}", f"t.me/{path}", f"forms.gle/{path}"]
+        return self.rng.choice(links)

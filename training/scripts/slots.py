@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+import unicodedata
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from importlib.resources import files
@@ -27,9 +28,16 @@ from persiantools.jdatetime import JalaliDate
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _MONTH_FIRST = {"US", "PH", "CN", "TW", "HK", "JP", "KR"}
-_DOTTED = {"DE", "AT", "CH", "PL", "RU", "UA", "TR", "HR"}
+_GERMAN = {"DE", "AT", "CH", "HR"}  # an ordinal takes a dot: 8.7.
+_DOTTED = {"PL", "RU", "UA", "TR"}
+_SLANG = ("bob", "quid", "bucks", "块", "块钱", "塊", "蚊", "تومن")
+_LAKHS = {"IN", "BD", "PK", "LK"}  # 1,25,000
 _WHOLE = {"TWD"}  # currencies whose cents nobody uses
 _PERSIAN_DIGITS = str.maketrans("0123456789,", "۰۱۲۳۴۵۶۷۸۹٬")
+_OWN_LETTERS = {"hi", "ur", "bn", "ta", "my", "km", "lo", "th", "el", "ru", "uk", "ar", "fa"}
+_TWELVE_HOURS = {"US", "PH", "AU", "SG", "IN", "NG"}  # where English messages write 2 pm
+_HOME = {"fil": "PH", "id": "ID", "my": "MM", "km": "KH", "lo": "LA", "ur": "PK", "fa": "IR", "tr": "TR"}
+_NAMES = ("names", "surnames", "full_name")
 _INSTITUTIONS = ("banks", "shops", "couriers", "operators", "cities", "money")
 
 
@@ -60,6 +68,15 @@ def _faker(language: str, region: str) -> Faker:
     return Faker("en_US")
 
 
+def _letters(text: str) -> str:
+    return "".join(c for c in _SLOT.sub("", text) if c.isalpha())
+
+
+def _is_latin(text: str) -> bool:
+    letters = _letters(text)
+    return bool(letters) and sum(unicodedata.name(c, "").startswith("LATIN") for c in letters) > 0.9 * len(letters)
+
+
 class Filler:
     """Fills one script; the same `rng` state gives the same text, and a slot named twice has one value."""
 
@@ -68,11 +85,28 @@ class Filler:
         self.rng = rng
         self.values: dict[str, str] = {}
         self.place = {**places()["default"], **places().get(script.region, {})}
-        if self.place.get("speaks") not in (None, script.language.split("-")[0]):
+        language = script.language.split("-")[0]
+        if self.place.get("speaks") not in (None, language):
             self.place |= {kind: places()["default"][kind] for kind in _INSTITUTIONS}
-            self.place.pop("names", None)
-            self.place.pop("surnames", None)
+        home = _HOME.get(language, script.region)
+        if home != script.region:  # people abroad keep their names
+            names = {key: value for key, value in places()[home].items() if key in _NAMES}
+            self.place = {key: value for key, value in self.place.items() if key not in _NAMES} | names
+        self.place |= places().get(f"{script.region}-{script.language}", {})
         self.locale = _locale(script.language, script.region)
+        if language in _OWN_LETTERS:
+            # Romanised rows take what is in Latin letters, the others names in their own.
+            romanised = _is_latin(script.text)
+            for kind in _INSTITUTIONS if romanised else ():
+                # A sum may have a sign and no letter.
+                latin = [x for x in self.place[kind] if _is_latin(x) or kind == "money" and _letters(x) == ""]
+                self.place[kind] = latin or self.place[kind]
+            for kind in ("names", "surnames", "cities"):
+                fitting = [x for x in self.place.get(kind, ()) if _is_latin(x) == romanised]
+                if fitting:
+                    self.place[kind] = fitting
+            if romanised:
+                self.locale = _locale("en", script.region)
         # Links of honest rows are official ones; what counts as honest is the leaf's verdict.
         self.honest = script.label in ("promotion", "personal", "transactional", "public_notice")
         self.office = self.honest and script.label != "personal"
@@ -98,8 +132,8 @@ class Filler:
         unit = float(self.place["unit"])
         value = unit * low * (high / low) ** self.rng.random()
         spoken = self.script.channel != "sms"
-        # People write and say round sums; banks and shops write exact ones.
-        exact = not spoken and self.place["currency"] not in _WHOLE and self.rng.random() < 0.5
+        # People write and say round sums; banks and shops write exact ones, but for loans and limits.
+        exact = not spoken and high <= 500 and self.place["currency"] not in _WHOLE and self.rng.random() < 0.5
         # A sum under one keeps its cents, or it would be nothing.
         value = round(value, 2) if exact or value < 1 else round(value, -max(0, len(str(int(value))) - 2))
         if unit >= 100:
@@ -109,8 +143,12 @@ class Filler:
         if style < (0.2 if spoken else 0.55) and self.script.region != "IR":  # CLDR would put the rial before the sum
             written = format_currency(value, self.place["currency"], locale=self.locale).replace("\xa0", " ")
             return re.sub(r"[.,]00(?=\D*$)", "", written) if whole else written
-        number = format_decimal(value, format="#,##0" if whole else "#,##0.00", locale=self.locale).replace("\xa0", " ")
-        written = str(self.rng.choice(self.place["money"])).format(number)
+        group = "#,##,##0" if self.script.region in _LAKHS else "#,##0"
+        cents = "" if whole else ".000" if self.place["currency"] == "KWD" else ".00"
+        number = format_decimal(value, format=group + cents, locale=self.locale).replace("\xa0", " ")
+        # Banks and offices do not write slang.
+        forms = [form for form in self.place["money"] if spoken or not form.endswith(_SLANG)]
+        written = self.rng.choice(forms).format(number)
         return written.translate(_PERSIAN_DIGITS) if self.script.region == "IR" and style < 0.4 else written
 
     def _amount(self) -> str:
@@ -128,7 +166,7 @@ class Filler:
         fake = self._fake()
         name = str(fake.first_name())
         # A Chinese given name of one character is not used alone.
-        return f"小{name}" if len(name) == 1 else name
+        return f"小{name}" if len(name) == 1 and self.script.language.startswith("zh") else name
 
     def _full_name(self) -> str:
         if "surnames" in self.place:
@@ -146,13 +184,15 @@ class Filler:
         return fake
 
     def _url(self) -> str:
-        return LinkMaker(self.script, self.rng, self.values, self.place["sites"], self.honest).make()
+        return LinkMaker(self.script, self.rng, self.values, self.honest).make()
 
     def _phone(self) -> str:
         kind = phonenumbers.PhoneNumberType.MOBILE
-        if self.office and self.script.channel == "sms" and self.rng.random() < 0.5:
+        if self.office and self.script.channel != "chat" and self.rng.random() < 0.5:
             kind = phonenumbers.PhoneNumberType.FIXED_LINE  # an office's line
-        style = self.rng.choice([phonenumbers.PhoneNumberFormat.NATIONAL, phonenumbers.PhoneNumberFormat.INTERNATIONAL])
+        # At home people write numbers without the country's code.
+        abroad = self.rng.random() < 0.2
+        style = phonenumbers.PhoneNumberFormat.INTERNATIONAL if abroad else phonenumbers.PhoneNumberFormat.NATIONAL
         written = phonenumbers.format_number(made_up_number(self.script.region, self.rng, kind), style)
         return re.sub(r"[ -]", "", written) if self.rng.random() < 0.5 else written
 
@@ -183,7 +223,9 @@ class Filler:
 
     def _date(self) -> str:
         day = self._day()
-        style = self.rng.random()
+        # Nobody says "8/7/26"; Koreans do not write it either.
+        written_out = self.script.channel == "call" or self.script.region == "KR"
+        style = 0.5 if written_out else self.rng.random()
         if self.script.region == "IR":
             local = JalaliDate(day)
             written = f"{local.day} {local.strftime('%B', locale='fa')}"
@@ -196,9 +238,12 @@ class Filler:
             return format_date(day, "short", locale=self.locale)
         if style < 0.7:
             pattern = "M月d日" if self.script.language.startswith("zh") else self.place["day"]
-            return format_date(day, pattern, locale=self.locale)
+            written = format_date(day, pattern, locale=self.locale)
+            return re.sub(r"^1\b", "1er", written) if self.script.language == "fr" else written
         if style < 0.9:
             month_first = self.script.region in _MONTH_FIRST
+            if self.script.region in _GERMAN:
+                return f"{day.day}.{day.month}."
             if self.script.region in _DOTTED:
                 return f"{day.day}.{day.month:02d}"
             return f"{day.month}/{day.day}" if month_first else f"{day.day}/{day.month}"
@@ -206,10 +251,17 @@ class Filler:
 
     def _time(self) -> str:
         # Offices keep office hours, and round times.
-        minute = self.rng.choice([0, 0, 15, 30, 45] if self.office else [0, 5, 15, 20, 30, 45, self.rng.randrange(60)])
-        moment = time(self.rng.randint(8, 18) if self.office else self.rng.randint(7, 22), minute)
+        minute = self.rng.choice([0, 0, 15, 30, 45] if self.office else [0, 0, 10, 15, 20, 30, 40, 45])
+        moment = time(self.rng.randint(8, 17) if self.office else self.rng.randint(7, 22), minute)
+        if self.script.language == "en" and self.script.region in _TWELVE_HOURS:
+            hour, half = (moment.hour - 1) % 12 + 1, "am" if moment.hour < 12 else "pm"
+            half = self.rng.choice([half, f" {half}", f" {half.upper()}"])
+            return f"{hour}{half}" if minute == 0 and self.rng.random() < 0.6 else f"{hour}:{minute:02d}{half}"
         if self.rng.random() < 0.6:
-            return f"{moment.hour}:{moment.minute:02d}"
+            separator = "h" if self.script.language == "fr" else ":"
+            return f"{moment.hour}{separator}{moment.minute:02d}"
+        if self.script.region == "KR":
+            return f"{'오전' if moment.hour < 12 else '오후'} {(moment.hour - 1) % 12 + 1}:{minute:02d}"
         return format_time(datetime.combine(self._day(), moment), "short", locale=self.locale).replace("\u202f", " ")
 
     def _code(self) -> str:
@@ -232,13 +284,13 @@ class Filler:
         return f"{self.rng.choice([2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50])}%"
 
     def _handle(self) -> str:
-        return self.rng.choice(["@", "@", ""]) + token(self.rng, self.rng.randint(5, 9))
+        return "@" + token(self.rng, self.rng.randint(5, 9))
 
     def _email(self) -> str:
         return f"{token(self.rng, 6)}@{self.rng.choice(['gmail.com', 'outlook.com', 'example.com', 'mail.com'])}"
 
     def _plate(self) -> str:
-        letters, digits = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
+        letters, digits = self.place["plate_letters"], "0123456789"
         swap = {"A": letters, "0": digits}
         plate = self._pick("plate")
         return "".join(self.rng.choice(swap[c]) if c in swap else c for c in plate)
