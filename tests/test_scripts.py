@@ -62,8 +62,8 @@ def test_a_link_goes_to_whom_the_message_is_from():
 
 
 def test_the_shape_of_a_link_does_not_tell_the_side():
-    honest, scams = (hosts_of(label, "Parcels at {url}") for label in ("transactional", "parcel_delivery"))
-    for count_of in (lambda host: host.count("."), lambda host: len(host) > 15):
+    honest, scams = (hosts_of(label, "{url}") for label in ("transactional", "parcel_delivery"))
+    for count_of in (lambda host: host.count("."), lambda host: len(host) > 12):
         assert len({count_of(host) for host in honest} & {count_of(host) for host in scams}) > 1
 
 

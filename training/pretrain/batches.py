@@ -38,7 +38,7 @@ class BatchMaker:
     """Draws the batch of any step from the shards."""
 
     def __init__(self, shards: Shards, tokenizer: Tokenizer, config: PretrainConfig, block: int) -> None:
-        """Prepare the languages' shares and the table of pieces that begin a word; `block`: the most tokens of a row."""
+        """Prepare the languages' shares and the table of pieces that begin a word; a row has at most `block` tokens."""
         self.shards = shards
         self.config = config
         self.block = block
