@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str | None, str]] = {
     "serve": ("forewarn.inference.cli_serve", "serve", "run the HTTP scoring service"),
     "data": ("forewarn.training.data.cli", "train", "list, fetch, build and count the labelled data"),
     "pretrain": ("forewarn.training.cli_pretrain", "train", "pretrain the encoder on public text"),
+    "probe": ("forewarn.training.cli_probe", "train", "compare encoders: retrieval, zero-shot and few-shot transfer"),
     "train": ("forewarn.training.cli_train", "train", "train a model from a config file"),
     "evaluate": ("forewarn.training.evaluation.cli", "train", "measure a model by language, source and leaf"),
     "bench": ("forewarn.inference.cli_bench", None, "measure load time, speed and memory of a bundle"),

@@ -73,7 +73,8 @@ def test_real_services_stand_on_both_sides_where_people_use_them():
         return {fill(chat, random.Random(i)).split("/")[0] for i in range(300)}
 
     shorteners, chats = {"bit.ly", "tinyurl.com"}, {"wa.me", "t.me", "forms.gle"}
-    assert shorteners | chats <= links("parcel_delivery", "sms")
+    assert shorteners | chats <= links("job_offer", "sms")
+    assert shorteners | {"forms.gle"} <= links("parcel_delivery", "sms") and "wa.me" not in links("bank_alert", "sms")
     assert shorteners | {"drive.google.com"} <= links("personal", "chat")
     # An office's honest message does not lead to a chat or a form; a friend's says so where it does.
     assert not chats & (links("transactional", "chat") | links("personal", "chat"))

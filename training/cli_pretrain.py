@@ -98,7 +98,7 @@ def run(config: PretrainConfig) -> dict[str, object]:
     write_tokenizer(tokenizer, target, model.config.max_position_embeddings)
     record = {"tokens": metrics["tokens"], "steps": metrics["steps"], "seconds": metrics["seconds"]}
     record |= {"retrieval_mean": metrics["retrieval_mean"], "retrieval_languages": len(found)}
-    record |= {"languages": shards.languages}
+    record |= {"languages": shards.languages, "masked_accuracy": metrics["masked_accuracy"]}
     write_json(target / "pretraining.json", record)
     write_json(config.out / "metrics.json", metrics)
     return metrics

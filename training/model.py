@@ -79,6 +79,14 @@ def load_base(name: str, taxonomy: Taxonomy, dropout: float) -> PreTrainedModel:
     return model
 
 
+def random_weights(model: PreTrainedModel) -> PreTrainedModel:
+    """The same architecture from random weights (torch's seed decides them): what a pretraining is compared with."""
+    fresh: PreTrainedModel = AutoModelForSequenceClassification.from_config(
+        model.config, attn_implementation=attention()
+    )
+    return fresh
+
+
 def output_layer(model: PreTrainedModel) -> torch.nn.Linear:
     """The last layer of a classifier, whatever its head is called: the one with an output a leaf.
 

@@ -164,6 +164,7 @@ def pretrain(
                 sums[:] = 0
     model.eval().cpu()
     return {
+        "masked_accuracy": masked_accuracy(model, maker, torch.device("cpu")),
         "steps": step,
         "tokens": tokens,
         "seconds": round(seconds, 1),

@@ -23,6 +23,9 @@ _BRANDED = ("bank", "shop", "courier", "operator", "company")
 _SENDER = re.compile(r"[\[【(]?([A-Za-z][\w&'-]{2,14}(?: [A-Z][\w&'-]{1,10})?)(?:[\]】)]|\s?[:：-] )")
 # Words that open a message as a sender would.
 _NO_SENDER = {"reminder", "urgent", "notice", "alert", "congrats", "congratulations", "info", "final", "important"}
+# Tricks that move to a chat; the others ask for something on a page.
+_CHATTY = {"romance", "job_offer", "investment", "prize", "loan", "illicit_offer", "marketplace", "boss_impersonation"}
+_OPENING = 40  # characters
 _LURES = ["pay", "secure", "verify", "update", "gift", "claim", "login"]
 _PLAIN = ["track", "help", "service", "my", "info", "online"]  # words that honest hosts hold too
 _CHEAP = ["top", "xyz", "icu", "vip", "cc", "shop", "site", "live", "info", "com", "net", "link", "online", "click"]
@@ -30,7 +33,7 @@ _FREE_HOSTS = ["web.app", "pages.dev", "weebly.com", "vercel.app", "blogspot.com
 _COUNTRY = {
     "GB": "co.uk", "TR": "com.tr", "KE": "co.ke", "TZ": "co.tz", "KH": "com.kh", "MM": "com.mm", "TH": "co.th",
     "BR": "com.br", "MX": "com.mx", "AR": "com.ar", "PE": "com.pe", "PK": "com.pk", "BD": "com.bd", "NG": "com.ng",
-    "AU": "com.au", "SG": "com.sg", "MY": "com.my", "ID": "co.id", "PH": "com.ph", "JP": "co.jp", "KR": "co.kr",
+    "AU": "com.au", "SG": "com.sg", "MY": "com.my", "ID": "co.id", "PH": "com.ph", "KR": "co.kr",
     "TW": "com.tw", "HK": "com.hk", "UA": "com.ua", "SA": "com.sa", "EG": "com.eg", "US": "com", "BN": "com.bn",
 }  # fmt: skip
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -68,12 +71,18 @@ def token(rng: random.Random, count: int) -> str:
     return "".join(rng.choice(_LETTERS) for _ in range(count))
 
 
+def made_up_name(rng: random.Random) -> str:
+    """Three or four syllables that mean nothing."""
+    return "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(rng.randint(3, 4)))
+
+
 def made_up_number(
     region: str, rng: random.Random, kind: int = phonenumbers.PhoneNumberType.MOBILE
 ) -> phonenumbers.PhoneNumber:
     """A number of the place's form: area and operator code of the library's example, and seven random digits."""
     number = phonenumbers.example_number_for_type(region, kind) or phonenumbers.parse("+12015550123")
-    national = str(number.national_number)
+    # Myanmar's example is a short number of the past, which the library does not even format.
+    national = "9777456783" if region == "MM" else str(number.national_number)
     kept = max(2, len(national) - 7)
     number.national_number = int(national[:kept] + "".join(rng.choice("0123456789") for _ in national[kept:]))
     return number
@@ -103,7 +112,7 @@ class LinkMaker:
             return f"{scheme}{site}/{word}{tail}" if kind < 0.25 else f"{scheme}{site}{tail}"
         if named is None and kind < 0.4:
             return f"{scheme}{self._host_of_nobody()}{tail}"
-        brand = named.split(".")[0] if named else self._name_of_nobody()
+        brand = named.split(".")[0] if named else made_up_name(self.rng)
         lure = self.rng.choice(_LURES + _PLAIN)
         kind = self.rng.random()
         if kind < 0.2:
@@ -115,15 +124,18 @@ class LinkMaker:
 
     def named_site(self) -> str | None:
         """The host of whom the text says it is from: a known one, else by the sender's name, else None."""
-        text = re.sub(r"\{(\w+)\}", lambda match: self.values.get(match[1], ""), self.script.text)
+        before, _, after = self.script.text.partition("{url}")
+        before = re.sub(r"\{(\w+)\}", lambda match: self.values.get(match[1], ""), before)
         pattern, hosts = brands(self.script.region)
-        sender = _SENDER.match(text)
+        sender = _SENDER.match(before)
         if sender and not _NO_SENDER.isdisjoint(sender[1].lower().split()):
             sender = None
-        # Who is named first is the sender, unless the text begins with somebody unknown.
-        first = pattern.search(text.lower())
-        if first and (sender is None or first.start() <= sender.end()):
-            return hosts[_bare(first[0])]
+        opening = sender.end() if sender else _OPENING
+        # Senders name themselves as a message begins, or beside the link; whom it names elsewhere may be anybody.
+        named = list(pattern.finditer(before.lower())) or list(pattern.finditer(after[:_OPENING].lower()))
+        for match in named:
+            if match.start() <= opening or (sender is None and len(before) - match.end() <= _OPENING):
+                return hosts[_bare(match[0])]
         filled = [self.values[kind] for kind in _BRANDED if kind in self.values]
         # A single word may be any office's or a known brand's ("Bilet:", "DKB:"), whose host must not be guessed.
         if sender and self.honest and " " not in sender[1]:
@@ -135,24 +147,24 @@ class LinkMaker:
     def _country(self) -> str:
         return _COUNTRY.get(self.script.region, self.script.region.lower())
 
-    def _name_of_nobody(self) -> str:
-        count = self.rng.randint(3, 4)
-        return "".join(self.rng.choice("bdfgklmnprstvz") + self.rng.choice("aeiou") for _ in range(count))
-
     def _host_of_nobody(self) -> str:
         """A small shop's, school's or club's own site: a name that says nothing to a stranger."""
-        name = self._name_of_nobody() + self.rng.choice(["", "", "n", "s"])
+        name = made_up_name(self.rng) + self.rng.choice(["", "", "n", "s"])
         return f"{name}.{self.rng.choice(['com', 'org', 'net', self._country(), self._country()])}"
 
     def _service_link(self) -> str:
         """A shortened link, or a chat or form; an office's honest message leads to neither of these."""
         path = token(self.rng, self.rng.randint(6, 9))
-        links = [f"bit.ly/{path}", f"tinyurl.com/{path}"]
+        mainland = self.script.region == "CN"  # what opens there is its own
+        links = [f"t.cn/{path}", f"dwz.cn/{path}"] if mainland else [f"bit.ly/{path}", f"tinyurl.com/{path}"]
         if self.script.label == "personal":
             # What the link leads to stands in the text: a shared folder may hold most of it.
-            links.append(f"drive.google.com/drive/folders/{token(self.rng, 16)}")
+            folder = token(self.rng, 16)
+            links.append(f"pan.baidu.com/s/{folder}" if mainland else f"drive.google.com/drive/folders/{folder}")
         if not self.honest:
+            links.append(f"docs.qq.com/form/{path}" if mainland else f"forms.gle/{path}")
+        if self.script.label in _CHATTY and not mainland:
             number = made_up_number(self.script.region, self.rng)
             written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).lstrip("+")
-            links += [f"wa.me/{written}", f"t.me/{path}", f"forms.gle/{path}"]
+            links += [f"wa.me/{written}", f"t.me/{path}"]
         return self.rng.choice(links)

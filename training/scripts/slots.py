@@ -23,13 +23,14 @@ from faker import Faker
 from faker.config import AVAILABLE_LOCALES
 from forewarn.training.data.rows import Row
 from forewarn.training.scripts.corpus import Script
-from forewarn.training.scripts.links import LinkMaker, made_up_number, token
+from forewarn.training.scripts.links import LinkMaker, made_up_name, made_up_number, token
 from persiantools.jdatetime import JalaliDate
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _MONTH_FIRST = {"US", "PH", "CN", "TW", "HK", "JP", "KR"}
 _GERMAN = {"DE", "AT", "CH", "HR"}  # an ordinal takes a dot: 8.7.
 _DOTTED = {"PL", "RU", "UA", "TR"}
+_MAIL = {"RU": ["mail.ru", "yandex.ru"], "CN": ["qq.com", "163.com"], "KR": ["naver.com", "gmail.com"]}
 _SLANG = ("bob", "quid", "bucks", "块", "块钱", "塊", "蚊", "تومن")
 _LAKHS = {"IN", "BD", "PK", "LK"}  # 1,25,000
 _WHOLE = {"TWD"}  # currencies whose cents nobody uses
@@ -188,7 +189,8 @@ class Filler:
 
     def _phone(self) -> str:
         kind = phonenumbers.PhoneNumberType.MOBILE
-        if self.office and self.script.channel != "chat" and self.rng.random() < 0.5:
+        named = any(slot in self.script.text for slot in ("{name}", "{full_name}"))
+        if self.office and self.script.channel != "chat" and not named and self.rng.random() < 0.3:
             kind = phonenumbers.PhoneNumberType.FIXED_LINE  # an office's line
         # At home people write numbers without the country's code.
         abroad = self.rng.random() < 0.2
@@ -223,8 +225,9 @@ class Filler:
 
     def _date(self) -> str:
         day = self._day()
-        # Nobody says "8/7/26"; Koreans do not write it either.
-        written_out = self.script.channel == "call" or self.script.region == "KR"
+        # Nobody says "8/7/26"; Koreans and Chinese seldom write it either.
+        spoken = self.script.channel == "call"
+        written_out = spoken or self.script.region in ("KR", "CN")
         style = 0.5 if written_out else self.rng.random()
         if self.script.region == "IR":
             local = JalaliDate(day)
@@ -238,6 +241,8 @@ class Filler:
             return format_date(day, "short", locale=self.locale)
         if style < 0.7:
             pattern = "M月d日" if self.script.language.startswith("zh") else self.place["day"]
+            if spoken and "MMMM" not in pattern:
+                pattern = pattern.replace("MMM", "MMMM")
             written = format_date(day, pattern, locale=self.locale)
             return re.sub(r"^1\b", "1er", written) if self.script.language == "fr" else written
         if style < 0.9:
@@ -265,7 +270,7 @@ class Filler:
         return format_time(datetime.combine(self._day(), moment), "short", locale=self.locale).replace("\u202f", " ")
 
     def _code(self) -> str:
-        return self._digits(self.rng.choice([4, 6, 6, 6, 8]))
+        return self._digits(self.rng.choice([4, 6, 6, 6, 6]))
 
     def _ref(self) -> str:
         letters = "".join(self.rng.choice("ABCDEFGHKLMNPRSTUVWXYZ") for _ in range(self.rng.choice([0, 2, 2, 3])))
@@ -284,13 +289,14 @@ class Filler:
         return f"{self.rng.choice([2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50])}%"
 
     def _handle(self) -> str:
-        return "@" + token(self.rng, self.rng.randint(5, 9))
+        return ("" if self.script.region == "KR" else "@") + token(self.rng, self.rng.randint(5, 9))
 
     def _email(self) -> str:
-        return f"{token(self.rng, 6)}@{self.rng.choice(['gmail.com', 'outlook.com', 'example.com', 'mail.com'])}"
+        hosts = _MAIL.get(self.script.region, ["gmail.com", "outlook.com", "yahoo.com"])
+        return f"{made_up_name(self.rng)}.{made_up_name(self.rng)}{self._digits(2)}@{self.rng.choice(hosts)}"
 
     def _plate(self) -> str:
-        letters, digits = self.place["plate_letters"], "0123456789"
+        letters, digits = self.place["plate_letters"], "123456789"
         swap = {"A": letters, "0": digits}
         plate = self._pick("plate")
         return "".join(self.rng.choice(swap[c]) if c in swap else c for c in plate)
