@@ -193,7 +193,7 @@ class Filler:
         if self.office and self.script.channel != "chat" and not named and self.rng.random() < 0.3:
             kind = phonenumbers.PhoneNumberType.FIXED_LINE  # an office's line
         # At home people write numbers without the country's code.
-        abroad = self.rng.random() < 0.2
+        abroad = self.rng.random() < 0.2 and self.script.region != "TH"  # there numbers are payment addresses
         style = phonenumbers.PhoneNumberFormat.INTERNATIONAL if abroad else phonenumbers.PhoneNumberFormat.NATIONAL
         written = phonenumbers.format_number(made_up_number(self.script.region, self.rng, kind), style)
         return re.sub(r"[ -]", "", written) if self.rng.random() < 0.5 else written
@@ -262,6 +262,10 @@ class Filler:
             hour, half = (moment.hour - 1) % 12 + 1, "am" if moment.hour < 12 else "pm"
             half = self.rng.choice([half, f" {half}", f" {half.upper()}"])
             return f"{hour}{half}" if minute == 0 and self.rng.random() < 0.6 else f"{hour}:{minute:02d}{half}"
+        if self.script.language == "ms":
+            part = "pagi" if moment.hour < 12 else "tengah hari" if moment.hour < 14 else "petang"
+            part = part if moment.hour < 19 else "malam"
+            return f"{(moment.hour - 1) % 12 + 1}.{minute:02d} {part}"
         if self.rng.random() < 0.6:
             separator = "h" if self.script.language == "fr" else ":"
             return f"{moment.hour}{separator}{moment.minute:02d}"
@@ -289,7 +293,8 @@ class Filler:
         return f"{self.rng.choice([2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50])}%"
 
     def _handle(self) -> str:
-        return ("" if self.script.region == "KR" else "@") + token(self.rng, self.rng.randint(5, 9))
+        sign = "" if self.script.region == "KR" else "@"
+        return sign + self.rng.choice("abcdefghkmnprstz") + token(self.rng, self.rng.randint(4, 8))
 
     def _email(self) -> str:
         hosts = _MAIL.get(self.script.region, ["gmail.com", "outlook.com", "yahoo.com"])

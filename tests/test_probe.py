@@ -1,0 +1,116 @@
+"""The probe that compares encoders: held-out languages and leaves stay held out, and a better start is seen."""
+
+import json
+import random
+
+import pytest
+import torch
+from forewarn.inference.cli import main
+from forewarn.inference.labels import Taxonomy
+from forewarn.training.config import ModelConfig
+from forewarn.training.data.dataset import write_split
+from forewarn.training.data.rows import Row
+from forewarn.training.model import electra_config, load_base, random_weights, write_tokenizer
+from forewarn.training.pretrain import transfer as transfer_module
+from forewarn.training.pretrain.transfer import LANGUAGES, LEAF, SHOTS, tasks, transfer
+from forewarn.training.tokenizer import train_tokenizer
+from tokenizers import Tokenizer
+from transformers import ElectraForMaskedLM, set_seed
+
+SAID = {
+    LEAF: "claim your refund {} now before it ends",
+    "prize": "you have won the {} draw today",
+    "personal": "see you at {} for dinner tonight",
+    "transactional": "your table {} is booked for friday",
+}
+TAXONOMY = Taxonomy.load()
+
+
+def rows():
+    rng = random.Random(3)
+    made = []
+    for language in (*LANGUAGES, "en", "zh-Hant"):
+        for label, text in SAID.items():
+            for i in range(12):
+                word = "".join(rng.choice("abcdefgh") for _ in range(5))
+                made.append(Row(text.format(word), label, language, "sms", "written", "x", f"{language}-{label}-{i}"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A folder as `forewarn pretrain` writes it, with random weights."""
+    folder = tmp_path_factory.mktemp("encoder")
+    tokenizer = train_tokenizer([row.text for row in rows()], 150)
+    shape = ModelConfig(layers=1, hidden=32, heads=2, intermediate=32, embedding=16, max_length=24)
+    torch.manual_seed(1)
+    ElectraForMaskedLM(electra_config(shape, tokenizer.get_vocab_size(), TAXONOMY)).save_pretrained(folder)
+    write_tokenizer(tokenizer, folder, 24)
+    return folder
+
+
+def test_what_is_tested_is_not_trained_on():
+    made = {task.name: task for task in tasks(rows(), TAXONOMY)}
+    assert {row.language for row in made["th"].test} == {"th"}
+    assert "th" not in {row.language for row in made["th"].train}
+    # The other Chinese script would give the language away.
+    assert not {"zh-Hans", "zh-Hant"} & {row.language for row in made["zh-Hans"].train}
+    few = made[f"ten rows of {LEAF}"]
+    assert sum(row.label == LEAF for row in few.train) == SHOTS
+    assert not {row.group for row in few.train} & {row.group for row in few.test}
+    assert {row.label for row in few.test} == {LEAF, "personal", "transactional"}
+
+
+def test_random_weights_keep_the_shape_and_follow_the_seed(encoder):
+    model = load_base(str(encoder), TAXONOMY, 0.1)
+    set_seed(5)
+    first = random_weights(model).state_dict()
+    set_seed(5)
+    second = random_weights(model).state_dict()
+    assert {name: value.shape for name, value in first.items()} == {n: v.shape for n, v in model.state_dict().items()}
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    name = "electra.embeddings.word_embeddings.weight"
+    assert not torch.equal(first[name], model.state_dict()[name])
+
+
+def test_a_trick_carries_over_to_a_language_that_reads_alike(encoder, monkeypatch):
+    monkeypatch.setattr(transfer_module, "_LEARNING_RATE", 1e-2)
+    tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
+    found = transfer(
+        lambda seed: load_base(str(encoder), TAXONOMY, 0.0), tokenizer, rows(), TAXONOMY, (1,), 25, ("th",)
+    )
+    assert found["th"]["auroc"][0] > 0.95 and found["th"]["rows"] == 48
+    assert found["mean_recall_at_1pct"] == found["th"]["recall_at_1pct"]
+
+
+def test_the_command_prints_and_writes_every_figure(encoder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(transfer_module, "_BATCH", 4)
+    every, data = rows(), tmp_path / "data"
+    data.mkdir()
+    (data / "build.json").write_text("{}")
+    for split, part in (("train", every[::2]), ("validation", every[1::2])):
+        write_split(data, split, part)
+    out = tmp_path / "figures.json"
+    command = [
+        "probe",
+        str(encoder),
+        "--random",
+        "--data",
+        str(tmp_path / "data"),
+        "--steps",
+        "30",
+        "--seeds",
+        "1",
+        "2",
+    ]
+    assert main([*command, "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert set(found["transfer"]) == {*LANGUAGES, f"ten rows of {LEAF}", "mean_recall_at_1pct"}
+    assert len(found["transfer"]["th"]["auroc"]) == 1
+    assert "th: recall at 1 %" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_tokenizer_is_one_clear_line(tmp_path, capsys):
+    assert main(["probe", str(tmp_path)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "forewarn pretrain" in error and "\n" not in error
