@@ -18,10 +18,9 @@ lint: .venv/dev.done  ## ruff and mypy
 	for part in inference training export mobile_bundle data_cards; do ln -s ../../../$$part build/types/forewarn/$$part; done
 	cd build/types && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p forewarn
 
-bundle: .venv/dev.done  ## data, pretraining, training, evaluation and export of the shipped bundle, from nothing
+bundle: .venv/dev.done  ## data, training from the repository's encoder, evaluation and export of the shipped bundle
 	$(BIN)/forewarn data build --skip id_sms_1143
-	$(BIN)/forewarn pretrain training/configs/pretrain.yaml
-	$(BIN)/forewarn train training/configs/default.yaml --base runs/encoder/model
+	$(BIN)/forewarn train training/configs/default.yaml
 	$(BIN)/forewarn evaluate runs/default/model --out runs/default/evaluation
 	$(BIN)/forewarn export runs/default/model --out mobile_bundle/standard --evaluation runs/default/evaluation/evaluation.json
 

@@ -76,6 +76,7 @@ def test_random_weights_keep_the_shape_and_follow_the_seed(encoder):
 def test_a_trick_carries_over_to_a_language_that_reads_alike(encoder, monkeypatch):
     monkeypatch.setattr(transfer_module, "_LEARNING_RATE", 1e-2)
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
+    tokenizer.enable_truncation(24)
     found = transfer(
         lambda seed: load_base(str(encoder), TAXONOMY, 0.0), tokenizer, rows(), TAXONOMY, (1,), 25, ("th",)
     )

@@ -114,6 +114,17 @@ def test_batches_repeat_for_an_epoch_and_differ_between_epochs(tokenizer):
     assert batch["attention_mask"].sum() == len(data[0]["input_ids"]) + len(data[1]["input_ids"])
 
 
+def test_a_scam_beside_an_honest_message_stays_a_scam(tokenizer):
+    rows = [
+        Row("you won the draw", "prize", "en", "sms", "written", "x"),
+        Row("dinner at eight", "ham", "en", "sms", "real", "x"),
+    ]
+    data = MessageDataset(rows, tokenizer, TAXONOMY, 0.0, seed=1, padded_share=1.0)
+    said = tokenizer.decode(data[0]["input_ids"])
+    assert "won the draw" in said and "dinner at" in said and data[0]["labels"].sum() == 1
+    assert "draw" not in tokenizer.decode(data[1]["input_ids"])
+
+
 def test_the_default_config_shows_every_setting():
     path = Path(cli_train.__file__).parent / "configs" / "default.yaml"
     shown = yaml.safe_load(path.read_text())
@@ -132,6 +143,14 @@ def test_config_faults_are_named(tmp_path, text, fault, capsys):
         load_config(path, TrainConfig)
 
 
+def test_the_default_encoder_is_the_one_in_the_repository(tmp_path, monkeypatch):
+    assert cli_train.encoder_name("default") == str(Path(cli_train.__file__).parent / "encoder")
+    assert cli_train.encoder_name("runs/mine") == "runs/mine" and cli_train.encoder_name(None) is None
+    monkeypatch.setattr(cli_train, "_ENCODER", tmp_path)
+    with pytest.raises(ForewarnError, match="train in a clone"):
+        cli_train.encoder_name("default")
+
+
 def built_data(folder):
     """A built data folder under `folder`, of 160 invented training messages."""
     data = folder / "data"
@@ -148,7 +167,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("train")
     data = built_data(folder)
     settings = {
-        "data": data, "out": folder / "run", "epochs": 12, "batch": 16, "patience": 12,
+        "data": data, "out": folder / "run", "base": None, "epochs": 12, "batch": 16, "patience": 12,
         "learning_rate": 3e-3, "lsa_rows_per_corpus": 0,
         "tokenizer": {"vocabulary": 300, "bytes_per_language": 0, "require_scripts": False},
         "model": {"layers": 1, "hidden": 32, "heads": 2, "intermediate": 64, "embedding": 16, "max_length": 48},

@@ -17,6 +17,26 @@ _LEET = str.maketrans(
     {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7", "A": "4", "E": "3", "I": "1", "O": "0"}
 )
 _INVISIBLE = "\u200b\u200c\u200d\u2060\u00ad\ufeff"
+_MARKS = "\u0301\u0307\u0323\u0331\u0335\u0336\u0489"
+# What the filters of Chinese messengers look for, and how it is written past them: by look, by sound, in letters.
+_CHINESE = {
+    "微信": ("薇信", "徽信", "威信", "vx", "V信", "wx"), "加我": ("伽我", "+我", "咖我"), "兼职": ("兼值", "煎职"),
+    "贷款": ("代款", "dk", "贷kuan"), "银行": ("银hang", "垠行", "yh"), "验证码": ("验证吗", "验正码", "yzm"),
+    "点击": ("点鸡", "點擊", "點撃"), "链接": ("链結", "琏接", "lian接"), "客服": ("客fu", "客伏", "kf"),
+    "转账": ("转帐", "zz", "专账"), "投资": ("投姿", "头资", "tz"), "股票": ("古票", "gu票"), "刷单": ("唰单", "s单"),
+    "返利": ("反利", "fan利"), "中奖": ("中桨", "仲奖"), "博彩": ("菠菜", "bo彩"), "群": ("裙", "峮"), "钱": ("米",),
+    "加賴": ("加瀨", "+瀨"), "投資": ("投姿", "投zi"), "貸款": ("代款", "貸kuan"), "連結": ("蓮結", "連節"),
+}  # fmt: skip
+_CHINESE_WORD = re.compile("|".join(sorted(_CHINESE, key=len, reverse=True)))
+_THAI_TONES = re.compile("[\u0e48-\u0e4b]")
+_ARABIC_JOIN = re.compile("(?<=[بتثجحخسشصضطظعغفقكلمنهيیکپچگ])(?=[\u0621-\u064aپچژگکی])")
+_ARABIC_HASTE = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ة": "ه", "ى": "ي"})
+_ROMAN = dict(
+    zip("абвгдезийклмнопрстуфхыэґіαβγδεζικλμνοπρστυφω", "abvgdeziyklmnoprstufhyegiavgdeziklmnoprstufo", strict=True)
+) | {
+    "ж": "zh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "sch", "ю": "yu", "я": "ya", "ё": "yo", "ь": "", "ъ": "",
+    "є": "ye", "ї": "yi", "η": "i", "θ": "th", "ξ": "ks", "ς": "s", "χ": "x", "ψ": "ps",
+}  # fmt: skip
 _EMOJI = "🔥💰✅⚠️🎁📦💳👉⭐❗🙏😊"
 _WORD = re.compile(r"\w{3,}")
 _DIGIT = re.compile(r"\d")
@@ -40,6 +60,16 @@ def zero_width(text: str, rng: random.Random) -> str:
         return word[:at] + rng.choice(_INVISIBLE) + word[at:]
 
     return _some_words(text, rng, cut, 0.5)
+
+
+def combining_marks(text: str, rng: random.Random) -> str:
+    """Strike some words through, or hang marks on their letters. Scripts that live by marks are left alone."""
+    mark = rng.choice(_MARKS)
+
+    def hang(word: str) -> str:
+        return "".join(c + mark if c.isascii() and rng.random() < 0.6 else c for c in word)
+
+    return _some_words(text, rng, hang, 0.3)
 
 
 def split_words(text: str, rng: random.Random) -> str:
@@ -70,6 +100,23 @@ def drop_diacritics(text: str, rng: random.Random) -> str:
     return unicodedata.normalize("NFC", re.sub(r"(?<=[A-Za-zͰ-ӿ])[\u0300-\u036f]+", "", decomposed))
 
 
+def local_spelling(text: str, rng: random.Random) -> str:
+    """What each writing system is dodged with: Chinese look- and sound-alikes, Thai without tones, stretched Arabic."""
+    text = _CHINESE_WORD.sub(lambda m: rng.choice(_CHINESE[m[0]]) if rng.random() < 0.8 else m[0], text)
+    text = _THAI_TONES.sub(lambda m: "" if rng.random() < 0.5 else m[0], text)
+    if rng.random() < 0.5:
+        return _ARABIC_JOIN.sub(lambda m: "ـ" * rng.randint(1, 3) if rng.random() < 0.3 else "", text)
+    return text.translate(_ARABIC_HASTE)
+
+
+def romanise(text: str, rng: random.Random) -> str:
+    """Cyrillic and Greek in Latin letters, as typed on a phone without them. Other scripts stay."""
+    bare = unicodedata.normalize("NFD", text.replace("й", "y").replace("ї", "yi"))
+    bare = unicodedata.normalize("NFC", re.sub(r"(?<=[Ͱ-ӿ])[\u0300-\u036f]+", "", bare))
+    capitals = {c.upper(): latin.capitalize() for c, latin in _ROMAN.items() if len(c.upper()) == 1}
+    return bare.translate(str.maketrans(capitals | _ROMAN))
+
+
 def change_digits(text: str, rng: random.Random) -> str:
     """Other digits: amounts, codes and numbers are shapes and not words."""
     return _DIGIT.sub(lambda _: rng.choice("0123456789"), text)
@@ -93,16 +140,24 @@ def change_case(text: str, rng: random.Random) -> str:
 TRICKS: dict[str, Callable[[str, random.Random], str]] = {
     function.__name__: function
     for function in (
-        homoglyphs, zero_width, split_words, leetspeak, full_width, emoji, drop_diacritics, change_digits, change_links,
-        change_case,
+        homoglyphs, zero_width, combining_marks, split_words, leetspeak, full_width, emoji, drop_diacritics,
+        local_spelling, romanise, change_digits, change_links, change_case,
     )
 }  # fmt: skip
 
 
 def obfuscate(text: str, rng: random.Random) -> str:
-    """One or two tricks at random; the same `rng` state gives the same text. Used for the obfuscated test copy."""
-    for name in rng.sample(sorted(TRICKS), rng.choice((1, 2))):
-        text = TRICKS[name](text, rng)
+    """One or two tricks at random; the same `rng` state gives the same text. Used for the obfuscated test copy.
+
+    Most tricks leave some writing systems alone: the first ones count that change something.
+    """
+    wanted, done = rng.choice((1, 2)), 0
+    for name in rng.sample(sorted(TRICKS), len(TRICKS)):
+        changed = TRICKS[name](text, rng)
+        done += changed != text
+        text = changed
+        if done == wanted:
+            break
     return text
 
 

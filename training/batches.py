@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +17,8 @@ from forewarn.training.scripts.slots import fill_row
 from tokenizers import Tokenizer
 from torch.utils.data import Dataset, Sampler
 
+_LONGEST_PADDING = 160  # characters: both messages must be read
+
 
 def row_weights(rows: list[Row], balance: float) -> torch.Tensor:
     """Sampling weights, (rows,): count of the row's language and source to the power -balance."""
@@ -27,8 +29,9 @@ def row_weights(rows: list[Row], balance: float) -> torch.Tensor:
 class MessageDataset(Dataset[dict[str, Any]]):
     """Messages as ids, encoded when asked for, so that each epoch sees other obfuscations and slot values.
 
-    With a seed it is a training view: slots of our own scripts are filled anew, and texts are obfuscated. Without one,
-    texts are taken as they are.
+    With a seed it is a training view: slots of our own scripts are filled anew, texts are obfuscated, and some scams
+    get an honest message of their language before or behind them, as filters are lulled. Without one, texts are taken
+    as they are.
 
     The obfuscation of a row depends on the seed, the epoch and the row alone: runs repeat, resumed ones too.
     """
@@ -40,23 +43,39 @@ class MessageDataset(Dataset[dict[str, Any]]):
         taxonomy: Taxonomy,
         augment_share: float = 0.0,
         seed: int | None = None,
+        padded_share: float = 0.0,
     ) -> None:
         self.rows = rows
         self.tokenizer = tokenizer
         self.allowed = allowed_leaves([row.label for row in rows], taxonomy)
         self.augment_share = augment_share
         self.seed = seed
+        self.padded_share = padded_share
         self.epoch = 0
+        scam = torch.zeros(len(taxonomy.names), dtype=torch.bool)
+        scam[taxonomy.indices("scam")] = True
+        self.is_scam = ~(self.allowed & ~scam).any(dim=1)
+        self.honest: dict[str, list[int]] = defaultdict(list)
+        for index in (~(self.allowed & scam).any(dim=1)).nonzero().ravel().tolist():
+            if len(rows[index].text) < _LONGEST_PADDING:
+                self.honest[rows[index].language].append(index)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def _filled(self, index: int, rng: random.Random) -> str:
+        row = self.rows[index]
+        return fill_row(row, rng) if row.source == SCRIPTS else row.text
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         text = self.rows[index].text
         if self.seed is not None:
             rng = random.Random(f"{self.seed}:{self.epoch}:{index}")
-            if self.rows[index].source == SCRIPTS:
-                text = fill_row(self.rows[index], rng)
+            text = self._filled(index, rng)
+            padding = self.honest[self.rows[index].language]
+            if self.is_scam[index] and padding and len(text) < _LONGEST_PADDING and rng.random() < self.padded_share:
+                parts = [text, self._filled(rng.choice(padding), rng)]
+                text = rng.choice([" ", "\n", "\n\n"]).join(rng.sample(parts, 2))
             text = augment(text, rng, self.augment_share)
         # Only the head of a very long message is used, and NFKC can be slow on megabytes.
         return {"input_ids": self.tokenizer.encode(text[:2000]).ids, "labels": self.allowed[index]}

@@ -30,6 +30,24 @@ from forewarn.training.trim import trim, with_explicit_normaliser
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedModel, set_seed
 
+_ENCODER = Path(__file__).parent / "encoder"
+
+
+def encoder_name(base: str | None) -> str | None:
+    """`base` of a config as something that can be loaded: `default` is the encoder that lies beside this module.
+
+    Raises:
+        ForewarnError: it is the default one, and this is an install without it.
+    """
+    if base != "default":
+        return base
+    if not (_ENCODER / "config.json").is_file():
+        raise ForewarnError(
+            "the default encoder comes with the repository, not with an installed package; train in a clone, "
+            "or set `base` in the config (null: start without one)"
+        )
+    return str(_ENCODER)
+
 
 def base_model(config: TrainConfig, rows: list[Row], taxonomy: Taxonomy) -> tuple[PreTrainedModel, Tokenizer]:
     """The encoder named by `config.base` and its tokenizer, under our normaliser and trimmed to `tokenizer.vocabulary`.
@@ -37,18 +55,19 @@ def base_model(config: TrainConfig, rows: list[Row], taxonomy: Taxonomy) -> tupl
     Raises:
         ForewarnError: it cannot be loaded or trimmed.
     """
-    assert config.base is not None
-    model = load_base(config.base, taxonomy, config.model.dropout)
+    name = encoder_name(config.base)
+    assert name is not None
+    model = load_base(name, taxonomy, config.model.dropout)
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions and config.model.max_length > positions:
         raise ForewarnError(
-            f"base model {config.base} reads {positions} tokens; set model.max_length to at most that in the config"
+            f"base model {name} reads {positions} tokens; set model.max_length to at most that in the config"
         )
     try:
-        loaded = AutoTokenizer.from_pretrained(config.base, use_fast=True).backend_tokenizer
+        loaded = AutoTokenizer.from_pretrained(name, use_fast=True).backend_tokenizer
     except (OSError, ValueError, AttributeError) as error:
         raise ForewarnError(
-            f"base model {config.base}: no fast tokenizer ({type(error).__name__}); its folder needs a tokenizer.json"
+            f"base model {name}: no fast tokenizer ({type(error).__name__}); its folder needs a tokenizer.json"
         ) from None
     tokenizer = with_explicit_normaliser(loaded)
     tokenizer.no_padding()
@@ -113,11 +132,12 @@ def train(config: TrainConfig) -> dict[str, Any]:
     train_rows, validation_rows = read_split(config.data, "train"), read_split(config.data, "validation")
     with_slots = read_split(config.data, "train", keep_slots=True)
     folder = text_folder(config.tokenizer.text)
-    if not config.base and config.lsa_rows_per_corpus:
+    name = encoder_name(config.base)
+    if name is None and config.lsa_rows_per_corpus:
         lsa.require_text(folder)  # refused before the run folder is touched
     open_run(config.out, config, info["fingerprint"])
     set_seed(config.seed)
-    if config.base:
+    if name:
         model, tokenizer = base_model(config, train_rows, taxonomy)
     else:
         tokenizer = make_tokenizer(config.tokenizer, config.out, train_rows, folder)
@@ -134,7 +154,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
             )
     tokenizer.enable_truncation(config.model.max_length)
     datasets = (
-        MessageDataset(with_slots, tokenizer, taxonomy, config.augment_share, config.seed),
+        MessageDataset(with_slots, tokenizer, taxonomy, config.augment_share, config.seed, config.padded_share),
         MessageDataset(validation_rows, tokenizer, taxonomy),
     )
     metrics = finetune(model, *datasets, config, taxonomy)
@@ -143,7 +163,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         ngrams = fit_ngrams(datasets[0], config.ngrams, config.balance, config.seed)
         metrics["blend"] = combine(model, ngrams, datasets[1], taxonomy)
     tokenizer.no_truncation()
-    extra = {"ngrams": ngrams is not None, "pretraining": pretraining_record(config.base)}
+    extra = {"ngrams": ngrams is not None, "pretraining": pretraining_record(name)}
     if ngrams is not None:
         save_ngrams(ngrams, config.out / "model")
     save_checkpoint(model, tokenizer, config.out / "model", taxonomy, config.model.max_length, info, extra)
@@ -165,7 +185,7 @@ def main(argv: Sequence[str]) -> int:
         prog="forewarn train", description="Train a model; goes on where a killed run stopped."
     )
     parser.add_argument("config", type=Path, help="YAML config; see training/configs/default.yaml for every setting")
-    parser.add_argument("--base", help="fine-tune this encoder, a folder or a hub name (same as `base` in the config)")
+    parser.add_argument("--base", help="the encoder to fine-tune (same as `base` in the config)")
     args = parser.parse_args(argv)
     config = load_config(args.config, TrainConfig)
     if args.base:

@@ -55,7 +55,11 @@ class TrainConfig(Strict):
 
     data: Path = Path("build/data")
     out: Path = Path("runs/default")
-    base: str | None = Field(None, description="fine-tune this encoder (name or path) instead of our own shape")
+    base: str | None = Field(
+        "default",
+        description="the encoder to fine-tune: default (the repository's own), a folder or a hub name; "
+        "null: our own shape, its embeddings from latent semantic analysis",
+    )
     seed: int = 7
     tokenizer: TokenizerConfig = Field(default_factory=lambda: TokenizerConfig())  # type: ignore[call-arg]
     model: ModelConfig = Field(default_factory=lambda: ModelConfig())  # type: ignore[call-arg]
@@ -72,6 +76,7 @@ class TrainConfig(Strict):
         0.5, ge=0, le=1, description="0 samples rows as they come, 1 gives every language+source the same share"
     )
     augment_share: float = Field(0.35, ge=0, le=1, description="share of training views that are obfuscated")
+    padded_share: float = Field(0.04, ge=0, le=1, description="share of scams that stand beside an honest message")
     patience: int = Field(4, ge=1, description="evaluations without a better recall before stopping")
     evaluations_per_epoch: int = Field(1, ge=1)
     ngrams: NgramConfig = Field(default_factory=lambda: NgramConfig())  # type: ignore[call-arg]

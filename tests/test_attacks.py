@@ -1,0 +1,65 @@
+"""The attack suite: what each rewrite does, that a seed repeats it, and that it is measured on what it changes."""
+
+import random
+
+import pytest
+from attacks.run import measure, table
+from attacks.search import attack
+from attacks.tricks import TRICKS, everyday, padded
+from forewarn.training.data.rows import Row
+from hypothesis import given
+from hypothesis import strategies as st
+
+SEEN = {
+    "cyrillic_letters": ("Your bank account", "Ьапk"),
+    "chinese_doubles": ("加我微信", ""),
+    "thai_spelling": ("ด่วน กู้เงิน", "ดวน กูเงิน"),
+    "vietnamese_telex": ("tài khoản của bạn bị khóa", ""),
+    "kashida": ("حسابك مغلق", ""),
+    "romanised": ("мама у меня новый номер", "mama u menja novji nomer"),
+    "broken_links": ("see post-fee.example/pay code 123456", ""),
+    "full_width": ("pay 5", "ｐａｙ ５"),
+    "pictures": ("your parcel", "your 📦"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(SEEN))
+def test_a_rewrite_does_what_its_name_says(name):
+    text, expected = SEEN[name]
+    changed = {TRICKS[name](text, random.Random(i)) for i in range(20)}
+    assert changed != {text}
+    assert not expected or expected.split()[-1] in " ".join(changed)
+
+
+@pytest.mark.parametrize("name", sorted(TRICKS))
+@given(text=st.text(max_size=60), seed=st.integers(0, 9))
+def test_any_text_is_taken_and_a_seed_repeats(name, text, seed):
+    assert TRICKS[name](text, random.Random(seed)) == TRICKS[name](text, random.Random(seed))
+
+
+def test_padding_keeps_the_message():
+    text = padded("claim your prize", "see you at eight", random.Random(1))
+    assert "claim your prize" in text and "see you at eight" in text
+
+
+def test_the_search_finds_the_word_that_the_model_leans_on():
+    def risks(texts):
+        return [0.9 if "prize" in text else 0.1 for text in texts]
+
+    outcome = attack("you won a prize today", risks, 0.5)
+    assert not outcome.survived and outcome.changes == 1
+    assert attack("you won a prize today", lambda texts: [0.9] * len(texts), 0.5).survived
+
+
+def test_warnings_before_and_after_are_measured(tiny_classifier):
+    rows = [Row(f"win a prize {i} now", "prize", "en", "sms", "written", "x") for i in range(6)]
+    rows += [Row(f"dinner at {i} tonight", "personal", "en", "sms", "written", "x") for i in range(6)]
+    found = measure(tiny_classifier, rows, searched=2)
+    assert found["tricks"]["cyrillic_letters"]["rows"] >= 4 and "kashida" not in found["tricks"]
+    assert set(found["families"]) == {"prize"} and found["honest"]["rows"] == 6
+    assert "| cyrillic_letters |" in table(found)
+
+
+def test_everyday_slips_leave_a_message_readable():
+    text = "can you pick up the children at five"
+    assert len(everyday(text, random.Random(2))) < len(text) + 8
