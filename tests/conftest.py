@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+# Tests run side by side: threads of tiny models would wait for one another. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from forewarn.inference import ScamClassifier
 from tinybundle import build_bundle

@@ -160,20 +160,34 @@ def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch)
     assert [line["step"] for line in lines] == [2, 4, 6] and set(lines[0]["masked_accuracy"]) == {"de", "en"}
 
     cut = config(folder, tmp_path / "cut")
-    real = loop.masked_accuracy
+    real = loop.held_out_figures
 
     def killed(*args):
         if (cut.out / "state.pt").is_file():
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(loop, "masked_accuracy", killed)
+    monkeypatch.setattr(loop, "held_out_figures", killed)
     with pytest.raises(KeyboardInterrupt):
         run(cut)
-    monkeypatch.setattr(loop, "masked_accuracy", real)
+    monkeypatch.setattr(loop, "held_out_figures", real)
     run(cut)
     a, b = (AutoModel.from_pretrained(c.out / "model").state_dict() for c in (whole, cut))
     assert all(torch.equal(a[name], b[name]) for name in a)
+    assert (whole.out / "curves.png").read_bytes().startswith(b"\x89PNG") and metrics["share_of_peak"] is None
+
+
+def test_accumulated_batches_are_those_of_more_steps(folder, tokenizer, tmp_path):
+    made = maker(folder, tokenizer, tmp_path, accumulate=2, steps=3)
+    steps = loop._Steps(made, made.config, first=1)
+    assert len(steps) == 2
+    assert [torch.equal(batch.pairs, made.make(number).pairs) for batch, number in zip(steps[0], (2, 3), strict=True)]
+
+
+def test_no_step_at_all_writes_the_start(folder, tmp_path):
+    settings = config(folder, tmp_path / "start", steps=0)
+    assert run(settings)["steps"] == 0
+    assert AutoModel.from_pretrained(settings.out / "model").config.num_hidden_layers == 1
 
 
 def test_pretraining_goes_on_from_a_folder(folder, tmp_path):

@@ -19,6 +19,7 @@ from forewarn.training.data.rows import Row
 from forewarn.training.model import attention, electra_config, write_tokenizer
 from forewarn.training.pretrain.batches import BatchMaker
 from forewarn.training.pretrain.config import PretrainConfig
+from forewarn.training.pretrain.curves import draw_curves
 from forewarn.training.pretrain.loop import pretrain
 from forewarn.training.pretrain.probe import probe_pairs, retrieval
 from forewarn.training.pretrain.shards import make_shards
@@ -101,6 +102,8 @@ def run(config: PretrainConfig) -> dict[str, object]:
     record |= {"languages": shards.languages, "masked_accuracy": metrics["masked_accuracy"]}
     write_json(target / "pretraining.json", record)
     write_json(config.out / "metrics.json", metrics)
+    if config.steps:
+        draw_curves(config.out / "log.jsonl", config.out / "curves.png")
     return metrics
 
 

@@ -29,7 +29,8 @@ class PretrainConfig(Strict):
     tokenizer: TokenizerConfig = Field(default_factory=lambda: TokenizerConfig())  # type: ignore[call-arg]
     model: EncoderConfig = Field(default_factory=lambda: EncoderConfig())  # type: ignore[call-arg]
     lsa_rows_per_corpus: int = Field(5000, ge=0, description="parallel rows for the start of the embeddings; 0: random")
-    steps: int = Field(2000, ge=1)
+    steps: int = Field(2000, ge=0, description="0 writes the start as it is")
+    accumulate: int = Field(1, ge=1, description="batches a step, their gradients added up")
     learning_rate: float = Field(7e-4, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     warmup_share: float = Field(0.05, ge=0, lt=1)
