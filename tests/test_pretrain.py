@@ -197,6 +197,8 @@ def test_pretraining_goes_on_from_a_folder(folder, tmp_path):
     run(second.model_copy(update={"base": base, "steps": 1, "learning_rate": 1e-12, "weight_decay": 0.0}))
     a, b = (AutoModelForMaskedLM.from_pretrained(out / "model").state_dict() for out in (first.out, second.out))
     assert all(torch.equal(a[name], b[name]) for name in a)
+    tokens = [json.loads((out / "model" / "pretraining.json").read_text())["tokens"] for out in (first.out, second.out)]
+    assert tokens[0] < tokens[1] < 2 * tokens[0]
     old, new = (Tokenizer.from_file(str(path / "tokenizer.json")) for path in (base, second.out))
     assert old.encode("seven yellow houses").ids == new.encode("seven yellow houses").ids
     with pytest.raises(ForewarnError, match="no such tokenizer|not there"):

@@ -37,6 +37,9 @@ _ROMAN = dict(
     "ж": "zh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "sch", "ю": "yu", "я": "ya", "ё": "yo", "ь": "", "ъ": "",
     "є": "ye", "ї": "yi", "η": "i", "θ": "th", "ξ": "ks", "ς": "s", "χ": "x", "ψ": "ps",
 }  # fmt: skip
+_ROMAN_TABLE = {ord(c): latin for c, latin in _ROMAN.items()} | {
+    ord(c.upper()): latin.capitalize() for c, latin in _ROMAN.items() if len(c.upper()) == 1
+}
 _EMOJI = "🔥💰✅⚠️🎁📦💳👉⭐❗🙏😊"
 _WORD = re.compile(r"\w{3,}")
 _DIGIT = re.compile(r"\d")
@@ -113,8 +116,7 @@ def romanise(text: str, rng: random.Random) -> str:
     """Cyrillic and Greek in Latin letters, as typed on a phone without them. Other scripts stay."""
     bare = unicodedata.normalize("NFD", text.replace("й", "y").replace("ї", "yi"))
     bare = unicodedata.normalize("NFC", re.sub(r"(?<=[Ͱ-ӿ])[\u0300-\u036f]+", "", bare))
-    capitals = {c.upper(): latin.capitalize() for c, latin in _ROMAN.items() if len(c.upper()) == 1}
-    return bare.translate(str.maketrans(capitals | _ROMAN))
+    return bare.translate(_ROMAN_TABLE)
 
 
 def change_digits(text: str, rng: random.Random) -> str:

@@ -6,13 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training import lsa, text
-from forewarn.training.cli_train import environment
+from forewarn.training.cli_train import environment, pretraining_record
 from forewarn.training.config import load_config
 from forewarn.training.data.dataset import build_info, read_split
 from forewarn.training.data.rows import Row
@@ -97,7 +97,11 @@ def run(config: PretrainConfig) -> dict[str, object]:
     target = config.out / "model"
     model.half().save_pretrained(target)  # type: ignore[no-untyped-call]
     write_tokenizer(tokenizer, target, model.config.max_position_embeddings)
-    record = {"tokens": metrics["tokens"], "steps": metrics["steps"], "seconds": metrics["seconds"]}
+    # A run that goes on from an encoder adds to what that one has seen.
+    record: dict[str, Any] = {name: metrics[name] for name in ("tokens", "steps", "seconds")}
+    before = pretraining_record(str(config.base)) if config.base else None
+    if before:
+        record = {name: value + before[name] for name, value in record.items()}
     record |= {"retrieval_mean": metrics["retrieval_mean"], "retrieval_languages": len(found)}
     record |= {"languages": shards.languages, "masked_accuracy": metrics["masked_accuracy"]}
     write_json(target / "pretraining.json", record)

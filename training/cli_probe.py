@@ -63,9 +63,9 @@ def main(argv: Sequence[str]) -> int:
 
     tokenizer.enable_truncation(min(128, fresh(0).config.max_position_embeddings))
     rows = [*read_split(args.data, "train"), *read_split(args.data, "validation")]
-    found = transfer(fresh, tokenizer, rows, taxonomy, tuple(args.seeds), args.steps, log=_say)
-    figures["transfer"] = found
-    means = found["mean_recall_at_1pct"]
+    transferred = transfer(fresh, tokenizer, rows, taxonomy, tuple(args.seeds), args.steps, log=_say)
+    figures["transfer"] = transferred
+    means = transferred["mean_recall_at_1pct"]
     by_seed = ", ".join(f"{mean:.3f}" for mean in means)
     _say(f"zero-shot recall at 1 % false alarms, mean over languages: {np.mean(means):.3f} (by seed: {by_seed})")
     if args.out:
