@@ -16,10 +16,10 @@ SEEN = {
     "thai_spelling": ("ด่วน กู้เงิน", "ดวน กูเงิน"),
     "vietnamese_telex": ("tài khoản của bạn bị khóa", ""),
     "kashida": ("حسابك مغلق", ""),
-    "romanised": ("мама у меня новый номер", "mama u menja novji nomer"),
+    "romanised": ("мама у меня новый номер", "mama u menja novyj nomer"),
     "broken_links": ("see post-fee.example/pay code 123456", ""),
     "full_width": ("pay 5", "ｐａｙ ５"),
-    "pictures": ("your parcel", "your 📦"),
+    "pictures": ("your parcel LİNKE, para esperar", "your 📦 LİNKE, para esperar"),
 }
 
 
@@ -28,7 +28,7 @@ def test_a_rewrite_does_what_its_name_says(name):
     text, expected = SEEN[name]
     changed = {TRICKS[name](text, random.Random(i)) for i in range(20)}
     assert changed != {text}
-    assert not expected or expected.split()[-1] in " ".join(changed)
+    assert not expected or any(expected in one for one in changed)
 
 
 @pytest.mark.parametrize("name", sorted(TRICKS))
@@ -62,4 +62,7 @@ def test_warnings_before_and_after_are_measured(tiny_classifier):
 
 def test_everyday_slips_leave_a_message_readable():
     text = "can you pick up the children at five"
-    assert len(everyday(text, random.Random(2))) < len(text) + 8
+    seen = {everyday(text, random.Random(i)) for i in range(20)}
+    assert len(seen) > 5
+    for one in seen:
+        assert sorted(one.lower())[-len(text) :] and len(set(text.split()) & set(one.lower().split())) > 4

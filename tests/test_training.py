@@ -11,7 +11,7 @@ import torch
 import yaml
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
-from forewarn.training import cli_train, lsa
+from forewarn.training import cli_train, encoders, lsa
 from forewarn.training.augment import TRICKS, obfuscate
 from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
 from forewarn.training.cli_train import main, train
@@ -144,11 +144,11 @@ def test_config_faults_are_named(tmp_path, text, fault, capsys):
 
 
 def test_the_default_encoder_is_the_one_in_the_repository(tmp_path, monkeypatch):
-    assert cli_train.encoder_name("default") == str(Path(cli_train.__file__).parent / "encoder")
-    assert cli_train.encoder_name("runs/mine") == "runs/mine" and cli_train.encoder_name(None) is None
-    monkeypatch.setattr(cli_train, "_ENCODER", tmp_path)
-    with pytest.raises(ForewarnError, match="train in a clone"):
-        cli_train.encoder_name("default")
+    assert encoders.encoder_name("default") == str(Path(cli_train.__file__).parent / "encoder")
+    assert encoders.encoder_name("runs/mine") == "runs/mine" and encoders.encoder_name(None) is None
+    monkeypatch.setattr(encoders, "_DEFAULT", tmp_path)
+    with pytest.raises(ForewarnError, match="work in a clone"):
+        encoders.encoder_name("default")
 
 
 def built_data(folder):

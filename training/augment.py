@@ -28,6 +28,7 @@ _CHINESE = {
     "加賴": ("加瀨", "+瀨"), "投資": ("投姿", "投zi"), "貸款": ("代款", "貸kuan"), "連結": ("蓮結", "連節"),
 }  # fmt: skip
 _CHINESE_WORD = re.compile("|".join(sorted(_CHINESE, key=len, reverse=True)))
+_KANA = re.compile("[\u3040-\u30ff]")
 _THAI_TONES = re.compile("[\u0e48-\u0e4b]")
 _ARABIC_JOIN = re.compile("(?<=[بتثجحخسشصضطظعغفقكلمنهيیکپچگ])(?=[\u0621-\u064aپچژگکی])")
 _ARABIC_HASTE = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ة": "ه", "ى": "ي"})
@@ -35,7 +36,8 @@ _ROMAN = dict(
     zip("абвгдезийклмнопрстуфхыэґіαβγδεζικλμνοπρστυφω", "abvgdeziyklmnoprstufhyegiavgdeziklmnoprstufo", strict=True)
 ) | {
     "ж": "zh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "sch", "ю": "yu", "я": "ya", "ё": "yo", "ь": "", "ъ": "",
-    "є": "ye", "ї": "yi", "η": "i", "θ": "th", "ξ": "ks", "ς": "s", "χ": "x", "ψ": "ps",
+    "є": "ye", "ї": "yi", "ј": "j", "љ": "lj", "њ": "nj", "ђ": "dj", "ћ": "c", "џ": "dz",
+    "η": "i", "θ": "th", "ξ": "ks", "ς": "s", "χ": "x", "ψ": "ps",
 }  # fmt: skip
 _ROMAN_TABLE = {ord(c): latin for c, latin in _ROMAN.items()} | {
     ord(c.upper()): latin.capitalize() for c, latin in _ROMAN.items() if len(c.upper()) == 1
@@ -105,7 +107,8 @@ def drop_diacritics(text: str, rng: random.Random) -> str:
 
 def local_spelling(text: str, rng: random.Random) -> str:
     """What each writing system is dodged with: Chinese look- and sound-alikes, Thai without tones, stretched Arabic."""
-    text = _CHINESE_WORD.sub(lambda m: rng.choice(_CHINESE[m[0]]) if rng.random() < 0.8 else m[0], text)
+    if not _KANA.search(text):
+        text = _CHINESE_WORD.sub(lambda m: rng.choice(_CHINESE[m[0]]) if rng.random() < 0.8 else m[0], text)
     text = _THAI_TONES.sub(lambda m: "" if rng.random() < 0.5 else m[0], text)
     if rng.random() < 0.5:
         return _ARABIC_JOIN.sub(lambda m: "ـ" * rng.randint(1, 3) if rng.random() < 0.3 else "", text)

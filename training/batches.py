@@ -17,8 +17,6 @@ from forewarn.training.scripts.slots import fill_row
 from tokenizers import Tokenizer
 from torch.utils.data import Dataset, Sampler
 
-_LONGEST_PADDING = 160  # characters: both messages must be read
-
 
 def row_weights(rows: list[Row], balance: float) -> torch.Tensor:
     """Sampling weights, (rows,): count of the row's language and source to the power -balance."""
@@ -57,8 +55,7 @@ class MessageDataset(Dataset[dict[str, Any]]):
         self.is_scam = ~(self.allowed & ~scam).any(dim=1)
         self.honest: dict[str, list[int]] = defaultdict(list)
         for index in (~(self.allowed & scam).any(dim=1)).nonzero().ravel().tolist():
-            if len(rows[index].text) < _LONGEST_PADDING:
-                self.honest[rows[index].language].append(index)
+            self.honest[rows[index].language].append(index)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,9 +70,13 @@ class MessageDataset(Dataset[dict[str, Any]]):
             rng = random.Random(f"{self.seed}:{self.epoch}:{index}")
             text = self._filled(index, rng)
             padding = self.honest[self.rows[index].language]
-            if self.is_scam[index] and padding and len(text) < _LONGEST_PADDING and rng.random() < self.padded_share:
+            if self.is_scam[index] and padding and rng.random() < self.padded_share:
                 parts = [text, self._filled(rng.choice(padding), rng)]
-                text = rng.choice([" ", "\n", "\n\n"]).join(rng.sample(parts, 2))
+                padded = rng.choice([" ", "\n", "\n\n"]).join(rng.sample(parts, 2))
+                padded = augment(padded, rng, self.augment_share)
+                encoding = self.tokenizer.encode(padded[:2000])
+                if not encoding.overflowing:  # both must be read
+                    return {"input_ids": encoding.ids, "labels": self.allowed[index]}
             text = augment(text, rng, self.augment_share)
         # Only the head of a very long message is used, and NFKC can be slow on megabytes.
         return {"input_ids": self.tokenizer.encode(text[:2000]).ids, "labels": self.allowed[index]}

@@ -12,10 +12,11 @@ import torch
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training import lsa, text
-from forewarn.training.cli_train import environment, pretraining_record
+from forewarn.training.cli_train import environment
 from forewarn.training.config import load_config
 from forewarn.training.data.dataset import build_info, read_split
 from forewarn.training.data.rows import Row
+from forewarn.training.encoders import encoder_fingerprint, encoder_folder, pretraining_record
 from forewarn.training.model import attention, electra_config, write_tokenizer
 from forewarn.training.pretrain.batches import BatchMaker
 from forewarn.training.pretrain.config import PretrainConfig
@@ -59,11 +60,13 @@ def run(config: PretrainConfig) -> dict[str, object]:
     if not folder.is_dir():
         raise ForewarnError(f"no public text at {folder}; set FOREWARN_TEXT or `text` in the config")
     rows: list[Row] = read_split(config.data, "train") if config.data else []
-    open_run(config.out, config, build_info(config.data)["fingerprint"] if config.data else None)
+    if config.base:  # looked for before the run folder is touched
+        base = encoder_folder(str(config.base))
+        settings = config.tokenizer.model_copy(update={"path": base / "tokenizer.json"})
+        config = config.model_copy(update={"tokenizer": settings, "base": base})
+    data_fingerprint = build_info(config.data)["fingerprint"] if config.data else None
+    open_run(config.out, config, data_fingerprint, encoder_fingerprint(str(config.base)) if config.base else None)
     set_seed(config.seed)
-    if config.base:
-        settings = config.tokenizer.model_copy(update={"path": config.base / "tokenizer.json"})
-        config = config.model_copy(update={"tokenizer": settings})
     tokenizer = make_tokenizer(config.tokenizer, config.out, rows, folder)
     model = _model(config, tokenizer.get_vocab_size())
     streams = set(text.languages(folder))

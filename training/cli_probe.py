@@ -10,17 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
-from forewarn.training.cli_train import pretraining_record
 from forewarn.training.data.dataset import read_split
+from forewarn.training.encoders import encoder_folder, pretraining_record
 from forewarn.training.model import load_base, random_weights
 from forewarn.training.pretrain.probe import probe_pairs, retrieval
 from forewarn.training.pretrain.transfer import transfer
 from forewarn.training.run_folder import write_json
 from forewarn.training.text import text_folder
 from tokenizers import Tokenizer
-from transformers import AutoModel, PreTrainedModel, set_seed
+from transformers import PreTrainedModel, set_seed
 
 _DROPOUT = 0.1
 
@@ -34,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="forewarn probe", description="Compare encoders: retrieval, zero-shot transfer, few-shot."
     )
-    parser.add_argument("encoder", type=Path, help="an encoder folder, as forewarn pretrain writes it")
+    parser.add_argument("encoder", help="an encoder folder, as forewarn pretrain writes it; default: the shipped one")
     parser.add_argument("--random", action="store_true", help="the same shape and tokenizer, random weights")
     parser.add_argument("--data", type=Path, default=Path("build/data"), help="built data (default: build/data)")
     parser.add_argument("--text", type=Path, help="folder of public text (default: FOREWARN_TEXT)")
@@ -42,26 +41,28 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--steps", type=int, default=200, help="batches of 64 a fine-tuning (default: 200)")
     parser.add_argument("--out", type=Path, help="write all figures to this JSON file")
     args = parser.parse_args(argv)
-    if not (args.encoder / "tokenizer.json").is_file():
-        raise ForewarnError(f"{args.encoder} holds no tokenizer.json; give a folder that forewarn pretrain wrote")
+    encoder = encoder_folder(args.encoder)
     taxonomy = Taxonomy.load()
-    tokenizer = Tokenizer.from_file(str(args.encoder / "tokenizer.json"))
-    figures: dict[str, object] = {"encoder": str(args.encoder), "random_weights": args.random, "steps": args.steps}
-    record = pretraining_record(str(args.encoder))
+    tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
+    figures: dict[str, object] = {"encoder": args.encoder, "random_weights": args.random, "steps": args.steps}
+    record = pretraining_record(str(encoder))
     if record and not args.random:
         figures["pretraining"] = record
-    folder = text_folder(str(args.text) if args.text else None)
-    if folder.is_dir() and not args.random:
-        found = retrieval(AutoModel.from_pretrained(args.encoder).float(), tokenizer, probe_pairs(folder))
+    base = load_base(str(encoder), taxonomy, _DROPOUT)
+    pairs = probe_pairs(text_folder(str(args.text) if args.text else None))
+    if args.random or not pairs:
+        _say("retrieval is left out" + ("" if args.random else ": no probe sentences; set FOREWARN_TEXT or --text"))
+    else:
+        found = retrieval(base.base_model, tokenizer, pairs)
         figures["retrieval"] = found
         _say(f"retrieval: mean {np.mean(list(found.values())):.3f} over {len(found)} languages")
 
     def fresh(seed: int) -> PreTrainedModel:
         set_seed(seed)
-        model = load_base(str(args.encoder), taxonomy, _DROPOUT)
+        model = load_base(str(encoder), taxonomy, _DROPOUT)
         return random_weights(model) if args.random else model
 
-    tokenizer.enable_truncation(min(128, fresh(0).config.max_position_embeddings))
+    tokenizer.enable_truncation(min(128, base.config.max_position_embeddings))
     rows = [*read_split(args.data, "train"), *read_split(args.data, "validation")]
     transferred = transfer(fresh, tokenizer, rows, taxonomy, tuple(args.seeds), args.steps, log=_say)
     figures["transfer"] = transferred

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -20,6 +19,7 @@ from forewarn.training.batches import MessageDataset
 from forewarn.training.config import TrainConfig, load_config
 from forewarn.training.data.dataset import build_info, read_split
 from forewarn.training.data.rows import Row
+from forewarn.training.encoders import encoder_fingerprint, encoder_name, pretraining_record
 from forewarn.training.finetune import finetune, validation_metrics
 from forewarn.training.model import load_base, new_model, output_layer, save_checkpoint
 from forewarn.training.ngrams import HashedNgrams, all_logits, blend, fit_ngrams, save_ngrams
@@ -29,24 +29,6 @@ from forewarn.training.tokenizer import check_scripts, make_tokenizer, tokenizer
 from forewarn.training.trim import trim, with_explicit_normaliser
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedModel, set_seed
-
-_ENCODER = Path(__file__).parent / "encoder"
-
-
-def encoder_name(base: str | None) -> str | None:
-    """`base` of a config as something that can be loaded: `default` is the encoder that lies beside this module.
-
-    Raises:
-        ForewarnError: it is the default one, and this is an install without it.
-    """
-    if base != "default":
-        return base
-    if not (_ENCODER / "config.json").is_file():
-        raise ForewarnError(
-            "the default encoder comes with the repository, not with an installed package; train in a clone, "
-            "or set `base` in the config (null: start without one)"
-        )
-    return str(_ENCODER)
 
 
 def base_model(config: TrainConfig, rows: list[Row], taxonomy: Taxonomy) -> tuple[PreTrainedModel, Tokenizer]:
@@ -82,15 +64,6 @@ def base_model(config: TrainConfig, rows: list[Row], taxonomy: Taxonomy) -> tupl
     if config.tokenizer.require_scripts:
         check_scripts(tokenizer)
     return model, tokenizer
-
-
-def pretraining_record(base: str | None) -> dict[str, Any] | None:
-    """What `forewarn pretrain` wrote about the base encoder; None for another one, or for none."""
-    path = Path(base) / "pretraining.json" if base else None
-    if path is None or not path.is_file():
-        return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
 
 
 def environment() -> dict[str, Any]:
@@ -135,11 +108,11 @@ def train(config: TrainConfig) -> dict[str, Any]:
     name = encoder_name(config.base)
     if name is None and config.lsa_rows_per_corpus:
         lsa.require_text(folder)  # refused before the run folder is touched
-    open_run(config.out, config, info["fingerprint"])
     set_seed(config.seed)
     if name:
-        model, tokenizer = base_model(config, train_rows, taxonomy)
-    else:
+        model, tokenizer = base_model(config, train_rows, taxonomy)  # refused before the run folder is touched
+    open_run(config.out, config, info["fingerprint"], encoder_fingerprint(name))
+    if not name:
         tokenizer = make_tokenizer(config.tokenizer, config.out, train_rows, folder)
         model = new_model(config.model, tokenizer.get_vocab_size(), taxonomy)
         if config.lsa_rows_per_corpus:

@@ -41,6 +41,8 @@ def measure(
     leaves = {leaf.name for leaf in taxonomy.leaves if leaf.verdict == "scam"}
     bad = [row for row in rows if taxonomy.resolve(row.label) <= leaves]
     good = [row for row in rows if not taxonomy.resolve(row.label) & leaves]
+    if not bad or not good:
+        raise SystemExit("attacks: the test rows hold no scams, or nothing but scams; build the data with both")
     bad, good = rng.sample(bad, min(scams, len(bad))), rng.sample(good, min(honest, len(good)))
     clean = warned([row.text for row in bad])
     tricks: dict[str, dict[str, float]] = {}

@@ -46,11 +46,12 @@ def attack(
     """
     for changes in range(most_changes + 1):
         spans = [match.span() for match in _PIECE.finditer(text)]
-        candidates = [text[:a] + disguise(text[a:b]) + text[b:] for a, b in spans for disguise in _DISGUISES]
-        found = risks([text, *candidates])
-        if found[0] < threshold:
+        made = (text[:a] + disguise(text[a:b]) + text[b:] for a, b in spans for disguise in _DISGUISES)
+        candidates = [candidate for candidate in made if candidate != text]
+        now, *found = risks([text, *candidates])
+        if now < threshold:
             return Outcome(changes, survived=False)
-        if changes == most_changes or not candidates:
+        if changes == most_changes or not found or min(found) >= now:
             break
-        text = candidates[min(range(len(candidates)), key=lambda i: found[i + 1])]
+        text = candidates[found.index(min(found))]
     return Outcome(changes, survived=True)

@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d{4,}")
 _PICTURES = {
     word: picture
     for picture, words in {
-        "💰": "money cash dinero argent geld uang tiền 钱 お金 เงิน деньги para مال पैसे pera pesa dinheiro",
+        "💰": "money cash dinero argent geld uang tiền 钱 お金 เงิน деньги مال पैसे pera pesa dinheiro",
         "🏦": "bank banco banque 银行 銀行 은행 банк بنك बैंक",
         "📦": "parcel package paquete colis paket 包裹 荷物 택배 พัสดุ kargo",
         "🎁": "gift hadiah quà",
@@ -38,6 +38,11 @@ _PICTURES = {
     }.items()
     for word in words.split()
 }
+# Where words are set apart they must be whole ones: there is no money ("pera") in "esperar".
+_PICTURED = re.compile(
+    "|".join(rf"\b{word}\b" if ord(word[0]) < 0x900 else word for word in sorted(_PICTURES, key=len, reverse=True)),
+    re.IGNORECASE,
+)
 _CHINESE = {
     word: doubles.split()
     for word, doubles in {
@@ -126,12 +131,13 @@ def swapped_letters(text: str, rng: random.Random) -> str:
 
 def pictures(text: str, rng: random.Random) -> str:
     """Emoji for the words that filters look for."""
-    pattern = "|".join(map(re.escape, sorted(_PICTURES, key=len, reverse=True)))
-    return re.sub(pattern, lambda match: _PICTURES[match[0].lower()], text, flags=re.IGNORECASE)
+    return _PICTURED.sub(lambda match: _PICTURES.get(match[0].lower(), match[0]), text)
 
 
 def chinese_doubles(text: str, rng: random.Random) -> str:
-    """Characters that look or sound alike, pinyin, and the other set of characters."""
+    """Characters that look or sound alike, pinyin, and the other set of characters. Japanese is left alone."""
+    if re.search("[\u3040-\u30ff]", text):
+        return text
     pattern = "|".join(sorted(_CHINESE, key=len, reverse=True))
     return re.sub(pattern, lambda match: rng.choice(_CHINESE[match[0]]), text)
 

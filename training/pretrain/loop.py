@@ -130,8 +130,8 @@ def pretrain(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step, tokens, hidden, seconds = (state[name] for name in ("step", "tokens", "hidden", "seconds"))
-        _keep_log(config.out / "log.jsonl", step)
         log(f"going on from step {step:,}")
+    _keep_log(config.out / "log.jsonl", step)
     started = time.monotonic() - seconds
     sums = np.zeros(3)
     workers = 4 if device.type == "cuda" else 0
@@ -210,7 +210,9 @@ def share_of_peak(model: ElectraForMaskedLM, tokens: int, hidden: int, seconds: 
 def _keep_log(path: Path, step: int) -> None:
     """Drop the lines after a step: their weights were lost with the kill, and they will be written again."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step), encoding="utf-8")
+    # A kill may have cut the last line short.
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    path.write_text("".join(kept), encoding="utf-8")
 
 
 def _append(path: Path, record: dict[str, Any]) -> None:

@@ -105,7 +105,8 @@ def _write_streams(
         if (folder / "mono" / f"{name}.txt.xz").is_file():
             mono = text.sentences(folder, name, 2**40)
         parts = []
-        for chunk in text.chunks((*mono, *extra.get(name, [])), _CHUNK):
+        # Messages come first: the end is held out, and is to be public text in every language.
+        for chunk in text.chunks((*extra.get(name, []), *mono), _CHUNK):
             for encoding in tokenizer.encode_batch(list(chunk), add_special_tokens=False):
                 parts.append(np.array([*encoding.ids, separator], dtype=np.uint16))
         stream = np.concatenate(parts) if parts else np.zeros(0, np.uint16)
@@ -138,7 +139,7 @@ def _write_parallel(tokenizer: Tokenizer, folder: Path, names: list[str], part: 
 
 
 def _fingerprint(tokenizer: Tokenizer, folder: Path, extra: dict[str, list[Any]]) -> str:
-    digest = hashlib.sha256(tokenizer.to_str().encode())
+    digest = hashlib.sha256(b"2" + tokenizer.to_str().encode())  # 2: messages come first
     for path in sorted(folder.glob("*/*.xz")):
         digest.update(f"{path.parent.name}/{path.name} {path.stat().st_size}\n".encode())
     for name in sorted(extra):

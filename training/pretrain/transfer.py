@@ -7,7 +7,6 @@ tested leaf are.
 
 from __future__ import annotations
 
-import copy
 import math
 import random
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
 from forewarn.training.data.rows import Row
@@ -48,7 +48,11 @@ def _scam_leaves(taxonomy: Taxonomy) -> frozenset[str]:
 def tasks(rows: list[Row], taxonomy: Taxonomy, languages: tuple[str, ...] = LANGUAGES, seed: int = 7) -> list[Task]:
     """Zero-shot tasks, a language each, and a few-shot one.
 
-    The few-shot test is the leaf's other rows against a tenth of the honest groups, which are not trained on.
+    The few-shot test is the leaf's other rows against a tenth of the honest groups, which are not trained on. Rows that
+    are only known to be some scam stay in its training: a few of them may be that very trick.
+
+    Raises:
+        ForewarnError: the data lacks the leaf or a language.
     """
     made = []
     for language in languages:
@@ -61,14 +65,23 @@ def tasks(rows: list[Row], taxonomy: Taxonomy, languages: tuple[str, ...] = LANG
             )
         )
     scam = _scam_leaves(taxonomy)
-    shots = {row.group for row in random.Random(seed).sample([row for row in rows if row.label == LEAF], SHOTS)}
+    examples = [row for row in rows if row.label == LEAF]
+    if len(examples) < SHOTS or any(not task.train or not task.test for task in made):
+        empty = [task.name for task in made if not task.train or not task.test]
+        raise ForewarnError(
+            f"probe: the data holds {len(examples)} rows of {LEAF} ({SHOTS} and more are needed)"
+            + (f" and nothing to test {', '.join(empty)} on" if empty else "")
+            + "; build it with our own scripts"
+        )
+    chosen = random.Random(seed).sample(examples, SHOTS)
+    shots, near = {id(row) for row in chosen}, {row.group for row in chosen}
     honest = (row for row in rows if not taxonomy.resolve(row.label) & scam)
     honest_test = {row.group for row in honest if random.Random(row.group).random() < 0.1}
     made.append(
         Task(
             f"ten rows of {LEAF}",
-            [row for row in rows if (row.label != LEAF or row.group in shots) and row.group not in honest_test],
-            [row for row in rows if (row.label == LEAF and row.group not in shots) or row.group in honest_test],
+            [row for row in rows if (row.label != LEAF or id(row) in shots) and row.group not in honest_test],
+            [row for row in rows if (row.label == LEAF and row.group not in near) or row.group in honest_test],
         )
     )
     return made
@@ -104,7 +117,7 @@ def short_finetune(
             if step >= steps:
                 break
         epoch += 1
-    model.eval().cpu()
+    model.eval()
 
 
 def scores(model: PreTrainedModel, tokenizer: Tokenizer, rows: list[Row], taxonomy: Taxonomy) -> np.ndarray:
@@ -112,12 +125,14 @@ def scores(model: PreTrainedModel, tokenizer: Tokenizer, rows: list[Row], taxono
     data = MessageDataset(rows, tokenizer, taxonomy)
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].text))
     result = np.empty(len(rows))
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bf16()):
+    device = model.device
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16()):
         for start in range(0, len(order), 128):
             chosen = order[start : start + 128]
             batch = collate([data[i] for i in chosen])
             batch.pop("labels")
-            result[chosen] = scam_probability(model(**batch).logits.float().numpy(), taxonomy)
+            logits = model(**{name: tensor.to(device) for name, tensor in batch.items()}).logits
+            result[chosen] = scam_probability(logits.float().cpu().numpy(), taxonomy)
     return result
 
 
@@ -155,7 +170,7 @@ def transfer(
         test, truth = [row for row, _ in known], np.array([is_scam for _, is_scam in known])
         found: dict[str, Any] = {"recall_at_1pct": [], "auroc": [], "rows": len(test)}
         for seed in seeds:
-            model = copy.deepcopy(fresh(seed))
+            model = fresh(seed)
             short_finetune(model, tokenizer, task.train, steps, seed, taxonomy)
             risk = scores(model, tokenizer, test, taxonomy)
             found["recall_at_1pct"].append(float(recall_at_fpr(risk, truth, 0.01)))

@@ -25,7 +25,7 @@ from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.scripts.check import grams, jaccard
 from forewarn.training.scripts.corpus import CHANNELS, REGISTERS, SLOTS, Script, corpus_folder, read_scripts
-from forewarn.training.scripts.slots import places
+from forewarn.training.scripts.slots import regions
 
 # Stricter than the validator's limit, so that a corpus stays clean as it grows.
 MAX_LIKENESS = 0.55
@@ -46,7 +46,7 @@ def _header(words: list[str], taxonomy: Taxonomy) -> tuple[dict[str, Any], str]:
     label, region, channel, register = words[:4]
     if label not in taxonomy.names:
         return {}, f"no leaf {label!r}"
-    if region not in places():
+    if region not in regions():
         return {}, f"region {region!r} is not in places.yaml"
     if channel not in CHANNELS or register not in REGISTERS:
         return {}, f"the channel is one of {', '.join(CHANNELS)}, the register one of {', '.join(REGISTERS)}"

@@ -18,7 +18,7 @@ from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.dedupe import skeleton
 from forewarn.training.evaluation.metrics import auroc
 from forewarn.training.scripts.corpus import CHANNELS, REGISTERS, SLOTS, Script
-from forewarn.training.scripts.slots import fill, places
+from forewarn.training.scripts.slots import fill, regions
 from scipy.sparse import csr_matrix
 
 SCAM_SCRIPTS = 16
@@ -150,7 +150,7 @@ def check_language(language: str, scripts: list[Script], taxonomy: Taxonomy) -> 
             errors.append(f"{script.id}: id, language or label do not agree")
         if script.channel not in CHANNELS or script.register not in REGISTERS or set(script.levers) - levers:
             errors.append(f"{script.id}: unknown channel, register or lever")
-        if script.region not in places():
+        if script.region not in regions():
             errors.append(f"{script.id}: region {script.region} is not in places.yaml")
         if not 4 <= len(script.text) <= 600:
             errors.append(f"{script.id}: {len(script.text)} characters")

@@ -42,7 +42,7 @@ SLOTS = {
     "handle": "a chat name",
     "email": "an e-mail address",
     "plate": "a vehicle's plate",
-    "company": "an employer",
+    "company": "a shop, also as an employer",
 }
 CHANNELS = ("sms", "chat", "call")
 REGISTERS = ("formal", "neutral", "casual", "slang")

@@ -1,8 +1,8 @@
 """Links for scripts, in shapes that both sides use: which side a link is on must not show in its form alone.
 
 Honest: the official host where the text names one, a host from the sender's name, or a small site of nobody. Scams:
-look-alikes of whom the text names, pages on free hosting, hosts of nobody. Both: shorteners, forms and chats. All paths
-and tokens are made up.
+look-alikes of whom the text names, pages on free hosting, hosts of nobody, forms, and chats where the trick moves to
+one. Both: shorteners. All paths and tokens are made up.
 """
 
 from __future__ import annotations
@@ -137,6 +137,9 @@ class LinkMaker:
             if match.start() <= opening or (sender is None and len(before) - match.end() <= _OPENING):
                 return hosts[_bare(match[0])]
         filled = [self.values[kind] for kind in _BRANDED if kind in self.values]
+        for value in filled:  # a name that is a common word too is known as a message's opening
+            if opening_name := pattern.match(f"{value.lower()}:"):
+                return hosts[_bare(opening_name[0])]
         # A single word may be any office's or a known brand's ("Bilet:", "DKB:"), whose host must not be guessed.
         if sender and self.honest and " " not in sender[1]:
             sender = None

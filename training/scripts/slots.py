@@ -1,7 +1,7 @@
 """Fill the slots of a script as its place would write them: money, dates, numbers, names, links.
 
-Money and dates come from Babel (CLDR), phone formats from phonenumbers, names from Faker where it knows the locale,
-links from `links.py`. Phone numbers are drawn from the example ranges' shape, not from a directory.
+Money and dates come from Babel (CLDR), phone formats from phonenumbers, names from `places.yaml` and otherwise from
+Faker, links from `links.py`. Phone numbers are drawn from the example ranges' shape, not from a directory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import phonenumbers
 import yaml
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, get_currency_precision
 from faker import Faker
 from faker.config import AVAILABLE_LOCALES
 from forewarn.training.data.rows import Row
@@ -27,7 +27,7 @@ from forewarn.training.scripts.links import LinkMaker, made_up_name, made_up_num
 from persiantools.jdatetime import JalaliDate
 
 _SLOT = re.compile(r"\{(\w+)\}")
-_MONTH_FIRST = {"US", "PH", "CN", "TW", "HK", "JP", "KR"}
+_MONTH_FIRST = {"US", "PH", "CN", "TW", "JP", "KR"}
 _GERMAN = {"DE", "AT", "CH", "HR"}  # an ordinal takes a dot: 8.7.
 _DOTTED = {"PL", "RU", "UA", "TR"}
 _MAIL = {"RU": ["mail.ru", "yandex.ru"], "CN": ["qq.com", "163.com"], "KR": ["naver.com", "gmail.com"]}
@@ -48,6 +48,12 @@ def places() -> dict[str, dict[str, Any]]:
     text = (files("forewarn.training") / "scripts" / "places.yaml").read_text(encoding="utf-8")
     loaded: dict[str, dict[str, Any]] = yaml.safe_load(text)
     return loaded
+
+
+@cache
+def regions() -> tuple[str, ...]:
+    """The countries that can fill slots (the other keys are defaults, and languages within a country)."""
+    return tuple(sorted(key for key in places() if len(key) == 2))
 
 
 @cache
@@ -88,7 +94,8 @@ class Filler:
         self.place = {**places()["default"], **places().get(script.region, {})}
         language = script.language.split("-")[0]
         if self.place.get("speaks") not in (None, language):
-            self.place |= {kind: places()["default"][kind] for kind in _INSTITUTIONS}
+            self.place |= {kind: places()["default"][kind] for kind in (*_INSTITUTIONS, "day")}
+            self.place |= {"money": [f"{{}} {self.place['currency']}"], "long": "medium"}
         home = _HOME.get(language, script.region)
         if home != script.region:  # people abroad keep their names
             names = {key: value for key, value in places()[home].items() if key in _NAMES}
@@ -143,7 +150,9 @@ class Filler:
         style = self.rng.random()
         if style < (0.2 if spoken else 0.55) and self.script.region != "IR":  # CLDR would put the rial before the sum
             written = format_currency(value, self.place["currency"], locale=self.locale).replace("\xa0", " ")
-            return re.sub(r"[.,]00(?=\D*$)", "", written) if whole else written
+            written = re.sub("[\u200e\u200f]", "", written)  # direction marks, which nobody types
+            decimals = get_currency_precision(self.place["currency"])
+            return re.sub(rf"[.,]0{{{decimals}}}(?=\D*$)", "", written) if whole and decimals else written
         group = "#,##,##0" if self.script.region in _LAKHS else "#,##0"
         cents = "" if whole else ".000" if self.place["currency"] == "KWD" else ".00"
         number = format_decimal(value, format=group + cents, locale=self.locale).replace("\xa0", " ")
@@ -227,7 +236,7 @@ class Filler:
         day = self._day()
         # Nobody says "8/7/26"; Koreans and Chinese seldom write it either.
         spoken = self.script.channel == "call"
-        written_out = spoken or self.script.region in ("KR", "CN")
+        written_out = spoken or self.script.language in ("ko", "zh-Hans")
         style = 0.5 if written_out else self.rng.random()
         if self.script.region == "IR":
             local = JalaliDate(day)
@@ -269,7 +278,7 @@ class Filler:
         if self.rng.random() < 0.6:
             separator = "h" if self.script.language == "fr" else ":"
             return f"{moment.hour}{separator}{moment.minute:02d}"
-        if self.script.region == "KR":
+        if self.script.language == "ko":
             return f"{'오전' if moment.hour < 12 else '오후'} {(moment.hour - 1) % 12 + 1}:{minute:02d}"
         return format_time(datetime.combine(self._day(), moment), "short", locale=self.locale).replace("\u202f", " ")
 
@@ -293,7 +302,7 @@ class Filler:
         return f"{self.rng.choice([2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50])}%"
 
     def _handle(self) -> str:
-        sign = "" if self.script.region == "KR" else "@"
+        sign = "" if self.script.language == "ko" else "@"
         return sign + self.rng.choice("abcdefghkmnprstz") + token(self.rng, self.rng.randint(4, 8))
 
     def _email(self) -> str:
@@ -302,7 +311,7 @@ class Filler:
 
     def _plate(self) -> str:
         letters, digits = self.place["plate_letters"], "123456789"
-        swap = {"A": letters, "0": digits}
+        swap = {"?": letters, "#": digits}
         plate = self._pick("plate")
         return "".join(self.rng.choice(swap[c]) if c in swap else c for c in plate)
 
