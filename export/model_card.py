@@ -43,6 +43,7 @@ def evaluation_tables(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
             ("By language", _slice_table(evaluation, "by_language", "language")),
             ("By source", _slice_table(evaluation, "by_source", "source")),
             ("By leaf", _leaf_table(evaluation)),
+            ("Honest messages flagged, by language and leaf", _honest_table(evaluation)),
         ]
     except (KeyError, TypeError, AttributeError):
         raise ForewarnError("the evaluation report is not one of `forewarn evaluate`; run it again") from None
@@ -106,6 +107,17 @@ def _leaf_table(evaluation: dict[str, Any]) -> str:
         rows.append(row)
     head = [column for system in systems for column in (f"flagged, {system}", f"F1, {system}")]
     return _table(["leaf", "rows", *head], rows)
+
+
+def _honest_table(evaluation: dict[str, Any]) -> str:
+    """How many honest messages of each leaf are flagged in each language, of how many; most cells hold few rows."""
+    report = evaluation["conditions"]["clean"]["model"]
+    leaves = [name for name, found in report["by_leaf"].items() if found["verdict"] != "scam"]
+    rows = []
+    for language, cells in report["honest_by_language"].items():
+        counts = [cells.get(leaf) for leaf in leaves]
+        rows.append([language, *(f"{x['flagged']} of {x['rows']}" if x else None for x in counts)])
+    return _table(["language", *leaves], rows)
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:

@@ -82,6 +82,15 @@ def test_disguise_hurts_the_keyword_model(result):
     assert recall["obfuscated"] < recall["clean"]
 
 
+def test_flagged_honest_messages_are_counted_by_language_and_leaf(result):
+    report = result["conditions"]["clean"]["model"]
+    cells = [cell | {"leaf": leaf} for found in report["honest_by_language"].values() for leaf, cell in found.items()]
+    assert cells and all(0 <= cell["flagged"] <= cell["rows"] for cell in cells)
+    for leaf, found in report["by_leaf"].items():
+        counted = sum(cell["rows"] for cell in cells if cell["leaf"] == leaf)
+        assert counted == (0 if found["verdict"] == "scam" else found["positives"])
+
+
 def test_the_baseline_learns_from_the_training_rows(result):
     overall = result["conditions"]["clean"]["baseline"]["overall"]
     assert overall["scam"]["auroc"]["value"] > 0.99

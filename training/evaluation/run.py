@@ -61,7 +61,8 @@ def evaluate(
 
     Returns:
         {"format", "rows", "seed", "resamples", "minimum", "systems", "conditions": {"clean" | "obfuscated":
-        {"model" | "baseline": {"overall", "by_language", "by_source", "by_leaf", "threshold", "roc", "reliability"}}}}.
+        {"model" | "baseline": {"overall", "by_language", "by_source", "by_leaf", "honest_by_language", "threshold",
+        "roc", "reliability"}}}}.
         A figure is {"value", "low", "high"}, or None where too few rows decide it.
 
     Raises:
@@ -158,6 +159,7 @@ class _Slicer:
                 value: self._slice(column == value, predictions, threshold) for value in sorted(set(column.tolist()))
             }
         report["by_leaf"] = self._leaves(predictions, threshold)
+        report["honest_by_language"] = self._honest(predictions, threshold)
         report["threshold"] = threshold if np.isfinite(threshold) else None
         report["roc"] = metrics.roc_points(scores, positive)
         report["reliability"] = metrics.reliability_curve(scores, positive)
@@ -241,6 +243,21 @@ class _Slicer:
                 "false_alarm_rate": None if is_scam else share,
                 "f1": f1[place] if positives >= MIN_POSITIVES and negatives >= MIN_NEGATIVES else None,
             }
+        return report
+
+    def _honest(self, predictions: Predictions, threshold: float) -> dict[str, dict[str, dict[str, int]]]:
+        """Language -> honest leaf -> how many of its rows are flagged: counts, since most cells hold few rows."""
+        flagged = predictions.scam > threshold
+        report: dict[str, dict[str, dict[str, int]]] = {}
+        for language in sorted(set(self._columns["by_language"].tolist())):
+            mine = self._columns["by_language"] == language
+            cells = {}
+            for place, leaf in enumerate(self._taxonomy.leaves):
+                rows = mine & (self._leaf == place)
+                if leaf.verdict != "scam" and rows.any():
+                    cells[leaf.name] = {"rows": int(rows.sum()), "flagged": int((flagged & rows).sum())}
+            if cells:
+                report[language] = cells
         return report
 
     def _share(self, flagged: Mask, mask: Mask, least: int, threshold: float) -> metrics.Estimate | None:
