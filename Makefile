@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test lint bundle clean
+.PHONY: serve test test-web lint bundle clean
 
 serve: .venv/serve.done  ## start the scoring service with the shipped bundle
 	$(BIN)/forewarn serve
 
 test: .venv/dev.done  ## run every test
 	$(BIN)/python -m pytest -n 2
+
+test-web: .venv/serve.done mobile_bundle/web/node_modules/.package-lock.json  ## the web and Node client, in Node and in Chromium (needs both)
+	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py
+	cd mobile_bundle/web && npm test
 
 lint: .venv/dev.done  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -33,6 +37,10 @@ bundle: .venv/dev.done  ## data, training from the repository's encoder, evaluat
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@ .venv/serve.done
+
+mobile_bundle/web/node_modules/.package-lock.json: mobile_bundle/web/package.json mobile_bundle/web/package-lock.json
+	cd mobile_bundle/web && npm ci --no-progress
+	touch $@
 
 clean:
 	rm -rf .venv build dist *.egg-info

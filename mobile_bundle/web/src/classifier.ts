@@ -1,0 +1,157 @@
+import type * as onnx from "onnxruntime-common";
+import type { Bundle, Manifest } from "./bundle.js";
+import { BundleError, ForewarnError } from "./errors.js";
+import { Tokenizer } from "./tokenizer.js";
+import { blankVerdict, decide, type Verdict } from "./verdict.js";
+
+/** The part of ONNX Runtime that is used; onnxruntime-web, -node and -react-native all have it. */
+export type OnnxRuntime = Pick<typeof onnx, "InferenceSession" | "Tensor">;
+
+const HEAD_CHARACTERS = 3000;
+const TAIL_CHARACTERS = 1000;
+// Spaces as Python's str.strip has them: JavaScript's, less the byte order mark, and five control characters more.
+const ONLY_SPACES = /^(?:[^\S\ufeff]|[\x1c-\x1f\x85])*$/;
+
+/**
+ * A loaded bundle, which scores messages on this device. Nothing that it is given leaves it.
+ *
+ * Any JavaScript string will do: lone surrogates count as U+FFFD, NUL is dropped, and of a text longer than 4000
+ * characters the first 3000 and last 1000 are read, of which the tokenizer keeps the first `maxLength` ids. A text with
+ * nothing to read (empty, only spaces or invisible characters) is legitimate with risk 0, whatever the model.
+ */
+export class ScamClassifier {
+  /** Version of the model. */
+  readonly version: string;
+  /** The most ids that the model reads of a message. */
+  readonly maxLength: number;
+
+  private constructor(
+    private readonly manifest: Manifest,
+    private readonly where: string,
+    private readonly tokenizer: Tokenizer,
+    private readonly onnxRuntime: OnnxRuntime,
+    private readonly session: onnx.InferenceSession,
+  ) {
+    this.version = manifest.version;
+    this.maxLength = manifest.max_length;
+  }
+
+  /**
+   * Make a checked bundle ready to score, on any ONNX Runtime for JavaScript. `load` of `@forewarn/client/web` and
+   * `@forewarn/client/node` are the usual ways in.
+   *
+   * @throws BundleError if the bundle's tokenizer or model cannot be run.
+   */
+  static async create(
+    bundle: Bundle,
+    onnxRuntime: OnnxRuntime,
+    options: onnx.InferenceSession.SessionOptions = {},
+  ): Promise<ScamClassifier> {
+    const tokenizer = Tokenizer.parse(new TextDecoder().decode(bundle.read("tokenizer.json")));
+    // Severity 3 is errors: the runtimes' warnings are about hardware that we do not ask for.
+    const session = await onnxRuntime.InferenceSession.create(bundle.read("model.onnx"), {
+      logSeverityLevel: 3,
+      ...options,
+    });
+    const inputs = [...session.inputNames].sort().join();
+    if (inputs !== "attention_mask,input_ids" || !session.outputNames.includes("logits")) {
+      throw new BundleError(`bundle ${bundle.where}: model.onnx has other inputs or outputs than a forewarn model`);
+    }
+    const classifier = new ScamClassifier(bundle.manifest, bundle.where, tokenizer, onnxRuntime, session);
+    // A model that cannot run is found here, not at somebody's first message.
+    await classifier.logits("");
+    return classifier;
+  }
+
+  /** The verdict on one message. */
+  async score(text: string): Promise<Verdict> {
+    checkText(text);
+    const read = clean(text);
+    const ids = this.tokenizer.encode(read, this.maxLength);
+    if (this.tokenizer.isEmpty(ids) || ONLY_SPACES.test(read)) return blankVerdict(this.manifest);
+    return decide(this.manifest, await this.run(ids));
+  }
+
+  /**
+   * One verdict a message, in order.
+   *
+   * Each message runs by itself, so its verdict is the one that `score` gives: the int8 model measures its inputs over
+   * the whole batch, and the company of others would move a message's logits.
+   */
+  async scoreBatch(texts: readonly string[]): Promise<Verdict[]> {
+    if (!Array.isArray(texts)) throw new ForewarnError("scoreBatch takes an array of texts; for one text use score");
+    texts.forEach(checkText);
+    const verdicts: Verdict[] = [];
+    for (const text of texts) verdicts.push(await this.score(text));
+    return verdicts;
+  }
+
+  /** The ids that the model reads of a message, for comparing with other platforms. */
+  encode(text: string): number[] {
+    checkText(text);
+    return this.tokenizer.encode(clean(text), this.maxLength);
+  }
+
+  /** The text as the tokenizer normalises it, for comparing with other platforms. */
+  normalise(text: string): string {
+    checkText(text);
+    return this.tokenizer.normalise(clean(text));
+  }
+
+  /** The model's raw logits, one a leaf; not calibrated. */
+  async logits(text: string): Promise<Float32Array> {
+    return this.run(this.encode(text));
+  }
+
+  /** Give the model's memory back; the classifier cannot be used after that. */
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+
+  private async run(ids: readonly number[]): Promise<Float32Array> {
+    const ones = ids.map(() => 1);
+    const output = await this.session.run(
+      {
+        input_ids: this.tensor("input_ids", ids),
+        attention_mask: this.tensor("attention_mask", ones),
+      },
+      ["logits"],
+    );
+    const logits = output.logits?.data;
+    const width = this.manifest.labels.leaves.length;
+    if (!(logits instanceof Float32Array) || logits.length !== width) {
+      throw new BundleError(
+        `bundle ${this.where}: model.onnx does not give one logit for each of ${width} labels; export it again`,
+      );
+    }
+    if (!logits.every(Number.isFinite)) {
+      throw new BundleError(`bundle ${this.where}: model.onnx gives logits that are not numbers; use another bundle`);
+    }
+    return logits;
+  }
+
+  /** A row of integers, as wide as the model wants them; int64 where a runtime does not say. */
+  private tensor(name: string, values: readonly number[]): onnx.Tensor {
+    const input = this.session.inputMetadata?.find((x) => x.name === name);
+    return input?.isTensor && input.type === "int32"
+      ? new this.onnxRuntime.Tensor("int32", Int32Array.from(values), [1, values.length])
+      : new this.onnxRuntime.Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
+  }
+}
+
+function checkText(text: unknown): void {
+  if (typeof text !== "string")
+    throw new ForewarnError(`a text is a string, not ${text === null ? "null" : `of type ${typeof text}`}`);
+}
+
+/** What the tokenizer gets: no lone surrogates, no NUL, head and tail of a very long text. */
+function clean(text: string): string {
+  const limit = HEAD_CHARACTERS + TAIL_CHARACTERS;
+  // A character is one or two UTF-16 units: only between these lengths must they be counted.
+  if (text.length > 2 * limit || (text.length > limit && Array.from(text).length > limit)) {
+    const head = Array.from(text.slice(0, 2 * HEAD_CHARACTERS)).slice(0, HEAD_CHARACTERS);
+    const tail = Array.from(text.slice(-2 * TAIL_CHARACTERS)).slice(-TAIL_CHARACTERS);
+    text = `${head.join("")}\n${tail.join("")}`;
+  }
+  return text.replace(/\p{Surrogate}/gu, "\ufffd").replaceAll("\0", "");
+}
