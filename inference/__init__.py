@@ -6,11 +6,16 @@ Names are imported when first used, so that `import forewarn.inference` costs no
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from forewarn.inference.classifier import ScamClassifier, Verdict
     from forewarn.inference.labels import Taxonomy
+
+# Official builds of ONNX Runtime from 1.29 on send usage events to their maker, and leave a file in the temporary
+# folder. They look at this once, when onnxruntime is first imported, so it is set before any module of ours does that.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["ScamClassifier", "Taxonomy", "Verdict"]
 

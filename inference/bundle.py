@@ -21,6 +21,7 @@ from forewarn.inference.labels import Taxonomy
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+VECTORS = "vectors.jsonl"
 REQUIRED = ("model.onnx", "tokenizer.json", "forewarnings.json")
 
 # A shipped bundle is at most 20 MB; the limit only keeps a hostile zip from filling the memory of a server.
@@ -30,6 +31,14 @@ MAX_FILE_BYTES = 1 << 30
 def default_bundle_path() -> Path:
     """The bundle that ships with the package."""
     return Path(str(files("forewarn.mobile_bundle"))) / "standard"
+
+
+@dataclass(frozen=True)
+class GoldenVector:
+    """A text and the verdict that every client must give it."""
+
+    text: str
+    verdict: str
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,26 @@ class Bundle:
             return self._files[name]
         except KeyError:
             raise BundleError(f"bundle {self.path}: its manifest lists no {name}") from None
+
+    def golden_vectors(self) -> list[GoldenVector]:
+        """The texts of vectors.jsonl with their verdicts, at least one.
+
+        Raises:
+            BundleError: the bundle has none, or they cannot be read.
+        """
+        vectors = []
+        try:
+            for line in self.read(VECTORS).splitlines():
+                vector = json.loads(line)
+                verdict = vector["verdict"]
+                # Export writes the whole verdict object; its name alone is enough here.
+                name = verdict["verdict"] if isinstance(verdict, dict) else verdict
+                vectors.append(GoldenVector(str(vector["text"]), str(name)))
+        except (ValueError, KeyError, TypeError):
+            raise BundleError(f"bundle {self.path}: {VECTORS} is not golden vectors; export it again") from None
+        if not vectors:
+            raise BundleError(f"bundle {self.path}: {VECTORS} is empty; export it again")
+        return vectors
 
 
 def _check_manifest(where: Path, manifest: Any) -> Taxonomy:

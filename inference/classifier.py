@@ -88,6 +88,7 @@ class ScamClassifier:
         self._bias[self._members["scam"]] = float(bundle.manifest["calibration"]["scam_bias"])
         self._forewarnings = _read_forewarnings(bundle)
         self._tokenizer = _read_tokenizer(bundle, self.max_length)
+        self._special_tokens = [token.content for token in self._tokenizer.get_added_tokens_decoder().values()]
         self._session = _open_session(bundle, threads)
 
     @classmethod
@@ -139,6 +140,21 @@ class ScamClassifier:
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """The model's raw logits, float32 (n, labels), in the order of `taxonomy.names`; not calibrated."""
         return self._run(_clean_all(texts))[0]
+
+    def canonical(self, text: str) -> str:
+        """What decides the verdict on a text: two texts with the same canonical form read alike to the model.
+
+        That is the tokenizer's own normalisation, but for texts that spell out a special token such as [SEP], which the
+        tokenizer takes out before it normalises.
+        """
+        cleaned = clean(text)
+        if not cleaned.strip():
+            return ""
+        if any(token in cleaned for token in self._special_tokens):
+            # NUL keeps it apart from every normalised text: cleaned ones have none.
+            return "\0" + cleaned
+        normaliser = self._tokenizer.normalizer
+        return normaliser.normalize_str(cleaned) if normaliser else cleaned
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated leaf probabilities (n, labels) of raw logits (n, labels)."""

@@ -25,7 +25,8 @@ COMMANDS: dict[str, tuple[str, str | None, str]] = {
 
 # Top-level modules that belong to our extras; a failed import of anything else is a bug and shows its traceback.
 _EXTRA_MODULES = {
-    "fastapi", "uvicorn", "pydantic", "torch", "transformers", "datasets", "accelerate", "pyarrow", "datasketch",
+    "fastapi", "starlette", "uvicorn", "pydantic", "pydantic_core", "pydantic_settings", "prometheus_client",
+    "torch", "transformers", "datasets", "accelerate", "pyarrow", "datasketch",
     "sklearn", "matplotlib", "jinja2", "yaml", "openpyxl", "httpx", "onnx", "onnxscript", "tqdm",
     "scipy", "safetensors", "joblib", "babel", "phonenumbers", "faker", "persiantools", "py3langid",
 }  # fmt: skip

@@ -6,17 +6,29 @@ import argparse
 import json
 import os
 import shlex
+import shutil
+import signal
 import socket
-from collections.abc import Sequence
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from forewarn.inference.bundle import Bundle
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.errors import ForewarnError
-from forewarn.inference.server import BUNDLE_VARIABLE, create_app
+from forewarn.inference.service.app import CONFIG_VARIABLE, create_app
+from forewarn.inference.service.logs import configure_logging
+from forewarn.inference.service.metrics import FOLDER_VARIABLE
+from forewarn.inference.service.settings import PREFIX, load_settings
 from uvicorn.supervisors import Multiprocess
 
 _SAMPLE = "Your parcel is held at customs. Pay the fee today: http://parcel-fee.example/pay"
+_BUNDLE_VARIABLE = f"{PREFIX}BUNDLE"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -25,19 +37,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8000, help="port, 0 for any free one (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
     parser.add_argument(
-        "--bundle", type=Path, metavar="DIR", help=f"bundle (default: ${BUNDLE_VARIABLE}, or the one that is shipped)"
+        "--bundle", type=Path, metavar="DIR", help=f"bundle (default: ${_BUNDLE_VARIABLE}, or the one that is shipped)"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"TOML file with limits and times (default: ${CONFIG_VARIABLE})"
     )
     return parser
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind before the model is loaded, so that a taken port is one line and not a traceback."""
+def listen(host: str, port: int, send_timeout_s: float) -> socket.socket:
+    """Bind before the model is loaded, so that a taken port is one line and not a traceback.
+
+    Args:
+        host: address.
+        port: port, 0 for any free one.
+        send_timeout_s: after how long the system drops a connection whose peer takes nothing of what was sent.
+
+    Raises:
+        ForewarnError: the address or port cannot be used.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ForewarnError(f"cannot listen on {host}:{port} ({reason}); choose another --host or --port") from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Accepted connections inherit it. Without, a peer that stopped reading keeps its socket open for good.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * send_timeout_s))
     listener.set_inheritable(True)
     return listener
 
@@ -72,37 +99,93 @@ def main(argv: Sequence[str]) -> int:
         argv: the options after `forewarn serve`.
 
     Returns:
-        0 once stopped.
+        0 once stopped, by Ctrl+C or SIGTERM.
 
     Raises:
-        ForewarnError: the address or port cannot be used.
+        ForewarnError: the address or port cannot be used, or a setting is unknown or out of range.
         BundleError: the bundle is damaged or foreign.
     """
     args = _parser().parse_args(argv)
     if args.workers < 1:
         raise ForewarnError("--workers must be at least 1")
-    bundle = args.bundle or (Path(os.environ[BUNDLE_VARIABLE]) if os.environ.get(BUNDLE_VARIABLE) else None)
-    with _listen(args.host, args.port) as listener:
+    config = args.config or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+    settings = load_settings(config, **({"bundle": args.bundle} if args.bundle else {}))
+    with listen(args.host, args.port, settings.send_timeout_s) as listener, _stopped_by_sigterm():
+        bundle = Bundle.open(settings.bundle)
         # With workers the parent loads it too: a bad bundle must end here, not be retried in every worker for ever.
-        classifier = ScamClassifier.load(bundle)
+        classifier = ScamClassifier(bundle, settings.threads)
+        golden = bundle.golden_vectors()[0]
+        del bundle
         host = f"[{args.host}]" if ":" in args.host else args.host
         print(what_to_try(classifier.version, f"http://{host}:{listener.getsockname()[1]}"), flush=True)
+        configure_logging(settings.log_level)
+        common: dict[str, Any] = {
+            "access_log": False,
+            "log_config": None,
+            "server_header": False,
+            "timeout_graceful_shutdown": settings.drain_s,
+            # A websocket's address would be logged as it was sent.
+            "ws": "none",
+        }
         try:
             if args.workers == 1:
-                config = uvicorn.Config(create_app(classifier), access_log=False, log_level="warning")
-                uvicorn.Server(config).run(sockets=[listener])
+                uvicorn.Server(uvicorn.Config(create_app(classifier, golden, settings), **common)).run([listener])
             else:
                 del classifier
-                if bundle is not None:
-                    os.environ[BUNDLE_VARIABLE] = str(bundle.resolve())
-                config = uvicorn.Config(
-                    "forewarn.inference.server:create_app_from_environment",
-                    factory=True,
-                    workers=args.workers,
-                    access_log=False,
-                    log_level="warning",
-                )
-                Multiprocess(config, sockets=[listener]).run()
+                _run_workers(args.workers, listener, config, settings.bundle, common)
         except KeyboardInterrupt:
             pass
     return 0
+
+
+class _Supervisor(Multiprocess):
+    """Uvicorn's supervisor, which would leave its own copy of the socket open while the workers drain.
+
+    The system would then go on accepting connections that nobody answers.
+    """
+
+    def terminate_all(self) -> None:
+        """Tell every worker to stop."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+def _run_workers(
+    number: int, listener: socket.socket, config: Path | None, bundle: Path | None, common: dict[str, Any]
+) -> None:
+    """Run worker processes; what they need to know goes through the environment."""
+    for name, path in ((CONFIG_VARIABLE, config), (_BUNDLE_VARIABLE, bundle)):
+        if path is not None:
+            os.environ[name] = str(path.resolve())
+    factory = "forewarn.inference.service.app:create_app_from_environment"
+    with _shared_metrics():
+        _Supervisor(uvicorn.Config(factory, factory=True, workers=number, **common), [listener]).run()
+
+
+@contextmanager
+def _shared_metrics() -> Iterator[None]:
+    """A folder where the workers put their counts together, so that any of them can answer /metrics for all."""
+    if os.environ.get(FOLDER_VARIABLE):
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="forewarn-metrics-")
+    os.environ[FOLDER_VARIABLE] = folder
+    try:
+        yield
+    finally:
+        del os.environ[FOLDER_VARIABLE]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the process with 0: uvicorn raises it again after it has drained, which would count as a crash."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,20 +1,26 @@
 """Marked text goes through every path of the HTTP service; no error body, log or output may hold the mark."""
 
+import io
 import json
 import logging
-import socket
-import threading
+import os
+import subprocess
+import sys
 
-import httpx
 import pytest
-import uvicorn
-from forewarn.inference import server
 from forewarn.inference.classifier import ScamClassifier
+from forewarn.inference.service import Settings
+from forewarn.inference.service.logs import JsonFormatter
+from test_server import Held, serving
+from test_service_bounds import connected, in_background, queue_length, read_answer, wait_until
 
 MARK = "zq7marked"
 TEXT = f"Dear {MARK}, your card is blocked, call +1 555 0100"
+LIMITS = Settings(max_messages=20, max_characters=5000, max_body_bytes=100_000)
 # The test's own client logs the addresses that it asks for; the service is what is on trial.
 CLIENT_LOGGERS = ("httpx", "httpcore")
+JSON = {"Content-Type": "application/json"}
+NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
 @pytest.fixture
@@ -23,27 +29,38 @@ def classifier(tiny_bundle):
 
 
 @pytest.fixture
-def client(classifier, caplog):
+def json_log():
+    """What the service's own log handler writes, from the debug level on."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(JsonFormatter())
+    handler.addFilter(lambda record: not record.name.startswith(CLIENT_LOGGERS))
+    logging.getLogger().addHandler(handler)
+    yield written
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture
+def client(classifier, tiny_bundle, caplog, json_log):
     caplog.set_level(logging.DEBUG)
-    listener = socket.create_server(("127.0.0.1", 0))
-    # log_config=None: uvicorn's loggers then propagate to the root, where caplog listens at DEBUG.
-    config = uvicorn.Config(server.create_app(classifier), log_config=None, log_level="debug", access_log=False)
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30) as http:
+    # uvicorn's loggers propagate to the root, where caplog listens at DEBUG.
+    with serving(classifier, tiny_bundle, LIMITS, log_level="debug") as http:
         yield http
-    running.should_exit = True
-    thread.join(10)
 
 
-def written(caplog, capfd) -> str:
-    """Everything that was logged (message, arguments, traceback) or printed."""
+def written(caplog, capfd, json_log) -> str:
+    """Everything that was logged (message, arguments, fields, traceback) or printed."""
     formatter = logging.Formatter("%(name)s %(message)s")
     everything = caplog.get_records("setup") + caplog.get_records("call")
     records = [x for x in everything if not x.name.startswith(CLIENT_LOGGERS)]
     assert any(x.name.startswith("uvicorn") for x in records), "the capture does not see the server's loggers"
-    return "\n".join([*(f"{formatter.format(x)} {x.args!r}" for x in records), *capfd.readouterr()])
+    raw = [f"{formatter.format(x)} {x.args!r} {getattr(x, 'fields', '')}" for x in records]
+    return "\n".join([*raw, json_log.getvalue(), *capfd.readouterr()])
+
+
+def nothing_of_it(client, caplog, capfd, json_log) -> bool:
+    """Whether neither the logs nor the metrics hold the mark."""
+    return MARK not in written(caplog, capfd, json_log) and MARK not in client.get("/metrics").text
 
 
 def message(**changes):
@@ -51,13 +68,79 @@ def message(**changes):
 
 
 @pytest.mark.parametrize("explain", [False, True])
-def test_success_leaves_no_trace(client, caplog, capfd, explain):
+def test_success_leaves_no_trace(client, caplog, capfd, json_log, explain):
     body = {"messages": [message()], "explain": explain}
     assert client.post("/v1/score", json=body).status_code == 200
-    assert MARK not in written(caplog, capfd)
+    assert nothing_of_it(client, caplog, capfd, json_log)
 
 
-JSON = {"Content-Type": "application/json"}
+def apple(text=TEXT, **changes):
+    return {
+        "_version": 1,
+        "query": {"sender": f"+{MARK}", "message": {"text": text}},
+        "app": {"version": "1"},
+        **changes,
+    }
+
+
+def test_the_iphone_filter_leaves_no_trace(client, caplog, capfd, json_log):
+    for body, status in [(apple(), 200), (apple([TEXT]), 422), (apple(MARK * 1000), 413), (apple(_version=TEXT), 422)]:
+        answer = client.post("/v1/filter/apple", json=body)
+        assert answer.status_code == status
+        assert MARK not in answer.text
+    assert nothing_of_it(client, caplog, capfd, json_log)
+
+
+def test_a_stream_gives_back_ids_and_leaves_no_trace(client, caplog, capfd, json_log):
+    values = [message(), TEXT, {MARK: TEXT}, message(text=MARK * 1000)]
+    content = "\n".join([*map(json.dumps, values), MARK * 20_000, TEXT])
+    answer = client.post(f"/v1/score/stream?{MARK}={MARK}", content=content, headers=NDJSON)
+    first, *errors = [json.loads(line) for line in answer.text.splitlines()]
+    assert first["id"] == MARK  # the caller's own, and the only place
+    assert [x["status"] for x in errors] == [422, 422, 413, 413, 400]
+    assert MARK not in json.dumps(errors)
+    assert client.post("/v1/score/stream", content=TEXT, headers={"Content-Type": MARK}).status_code == 415
+    assert nothing_of_it(client, caplog, capfd, json_log)
+
+
+def test_a_full_queue_and_a_passed_deadline_leave_no_trace(classifier, tiny_bundle, caplog, capfd, json_log):
+    caplog.set_level(logging.DEBUG)
+    held = Held(classifier)
+    with serving(held, tiny_bundle, Settings(max_waiting=2, max_messages=2), log_level="debug") as client:
+        assert held.entered.acquire(timeout=10)
+        body = {"messages": [message(), message(text=TEXT + TEXT)]}
+        waiting = in_background(client.post, "/v1/score", json=body)
+        wait_until(lambda: queue_length(client) == 2)
+        refused = client.post("/v1/score", json=body)
+        assert refused.status_code == 429
+        late = client.post("/v1/score", json={**body, "explain": True}, headers={"X-Request-Deadline-Ms": "20"})
+        assert late.status_code == 504
+        assert MARK not in refused.text + late.text + str(refused.headers) + str(late.headers)
+        held.go.set()
+        assert waiting().status_code == 200
+        assert nothing_of_it(client, caplog, capfd, json_log)
+
+
+@pytest.mark.parametrize("path", ["/v1/score", "/v1/score/stream", "/v1/filter/apple"])
+def test_a_slow_client_and_one_that_leaves_leave_no_trace(classifier, tiny_bundle, caplog, capfd, json_log, path):
+    caplog.set_level(logging.DEBUG)
+    kind = NDJSON if "stream" in path else JSON
+    head = (f"POST {path} HTTP/1.1", "Host: x", f"Content-Type: {kind['Content-Type']}", "Content-Length: 1000")
+    with serving(classifier, tiny_bundle, Settings(body_timeout_s=0.05), log_level="debug") as client:
+        with connected(client, *head, "Connection: close", "Expect: 100-continue") as connection:
+            assert b"100 Continue" in connection.recv(100)
+            connection.sendall(json.dumps(message()).encode())
+            if "stream" in path:
+                received = b"".join(iter(lambda: connection.recv(65536), b""))
+                assert b"read_timeout" in received and MARK.encode() not in received
+            else:
+                status, body = read_answer(connection)
+                assert status == 408 and MARK not in json.dumps(body)
+        with connected(client, *head, f"X-Request-ID: {MARK} {TEXT}") as connection:
+            connection.sendall(json.dumps(message()).encode())
+        assert nothing_of_it(client, caplog, capfd, json_log)
+
+
 BAD_REQUESTS = {
     "a field of the wrong type": (422, json.dumps({"messages": [message(text=[TEXT])]}), JSON),
     "an unknown field": (422, json.dumps({"messages": [message(**{MARK: TEXT})]}), JSON),
@@ -67,38 +150,39 @@ BAD_REQUESTS = {
     "a wrong flag": (422, json.dumps({"messages": [message()], "explain": TEXT}), JSON),
     "a lone surrogate in the id": (422, json.dumps({"messages": [message(id=MARK + "\ud800")]}), JSON),
     "a long locale": (422, json.dumps({"messages": [message(locale=MARK * 9)]}), JSON),
-    "a long text": (413, json.dumps({"messages": [message(text=MARK * 20_000)]}), JSON),
-    "too many messages": (413, json.dumps({"messages": [message()] * (server.MAX_MESSAGES + 1)}), JSON),
-    "a large body": (413, (TEXT * (server.MAX_BODY_BYTES // len(TEXT) + 1)), JSON),
+    "a long text": (413, json.dumps({"messages": [message(text=MARK * 1000)]}), JSON),
+    "too many messages": (413, json.dumps({"messages": [message()] * (LIMITS.max_messages + 1)}), JSON),
+    "a large body": (413, (TEXT * (LIMITS.max_body_bytes // len(TEXT) + 1)), JSON),
     "broken JSON": (400, f'{{"messages": [{{"id": "{MARK}", "text": "{TEXT}', JSON),
     "bytes that are not UTF-8": (400, json.dumps(TEXT).encode() + b"\xff", JSON),
+    "a marked deadline": (422, json.dumps({"messages": []}), {**JSON, "X-Request-Deadline-Ms": MARK}),
     "a form": (415, f"text={MARK}", {"Content-Type": "application/x-www-form-urlencoded"}),
     "a marked content type": (415, TEXT, {"Content-Type": f"text/{MARK}"}),
 }
 
 
 @pytest.mark.parametrize("name", BAD_REQUESTS)
-def test_refused_requests_leave_no_trace(client, caplog, capfd, name):
+def test_refused_requests_leave_no_trace(client, caplog, capfd, json_log, name):
     status, content, headers = BAD_REQUESTS[name]
     answer = client.post("/v1/score", content=content, headers=headers)
     assert answer.status_code == status
     assert set(answer.json()) == {"status", "code", "message"}
     assert MARK not in answer.text and MARK not in str(answer.headers)
-    assert MARK not in written(caplog, capfd)
+    assert nothing_of_it(client, caplog, capfd, json_log)
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", f"/{MARK}", 404), ("POST", f"/v1/score/?text={MARK}", 404), ("GET", f"/v1/score?text={MARK}", 405)],
 )
-def test_wrong_addresses_leave_no_trace(client, caplog, capfd, method, path, status):
+def test_wrong_addresses_leave_no_trace(client, caplog, capfd, json_log, method, path, status):
     answer = client.request(method, path)
     assert answer.status_code == status
     assert MARK not in answer.text and MARK not in str(answer.headers)
-    assert MARK not in written(caplog, capfd)
+    assert nothing_of_it(client, caplog, capfd, json_log)
 
 
-def test_a_crash_leaves_its_type_and_place_but_not_the_text(client, classifier, caplog, capfd, monkeypatch):
+def test_a_crash_leaves_its_type_and_place_but_not_the_text(client, classifier, caplog, capfd, json_log, monkeypatch):
     def crash(texts, *args, **kwargs):
         try:
             raise KeyError(texts[0])
@@ -111,8 +195,25 @@ def test_a_crash_leaves_its_type_and_place_but_not_the_text(client, classifier, 
     assert answer.status_code == 500
     assert answer.json()["code"] == "internal_error"
     assert MARK not in answer.text
-    output = written(caplog, capfd)
+    output = written(caplog, capfd, json_log)
     assert "ValueError at" in output and "test_privacy_http.py:" in output
     assert MARK not in output
+    for path, content, headers, status in [
+        ("/v1/score", json.dumps({"messages": [message()], "explain": True}), JSON, 500),
+        ("/v1/filter/apple", json.dumps(apple()), JSON, 500),
+        ("/v1/score/stream", json.dumps(message()), NDJSON, 200),
+    ]:
+        answer = client.post(path, content=content, headers=headers)
+        assert answer.status_code == status and "internal_error" in answer.text
+        assert MARK not in answer.text
+    assert nothing_of_it(client, caplog, capfd, json_log)
     monkeypatch.undo()
     assert client.post("/v1/score", json={"messages": [message()]}).status_code == 200
+
+
+def test_the_runtime_neither_sends_nor_writes_anything(tiny_bundle, tmp_path):
+    # ONNX Runtime's telemetry leaves a file in the temporary folder as soon as it is on.
+    code = f"from forewarn.inference import ScamClassifier as C; C.load({str(tiny_bundle)!r}).score(['{TEXT}'])"
+    given = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], check=True, env={**given, "TMPDIR": str(tmp_path)})
+    assert not list(tmp_path.iterdir())

@@ -9,23 +9,52 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
 import uvicorn
-from forewarn.inference import cli, server
+from forewarn.inference import cli
+from forewarn.inference.bundle import Bundle
 from forewarn.inference.classifier import ScamClassifier
+from forewarn.inference.cli_serve import listen
+from forewarn.inference.service import Settings, create_app, load_settings
 
 TEXTS = ["Your account is locked, verify at http://bank.example", "See you at seven, love", "Half price on shoes today"]
 
 
-def start(app):
-    """Serve an app from a thread; returns the server, its thread and its address."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    running = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+LIMITS = Settings(max_messages=40, max_characters=20_000, max_body_bytes=500_000)
+
+
+@contextmanager
+def serving(classifier, bundle, settings=LIMITS, **config):
+    """The service on the loopback, in a thread; gives a client of it."""
+    listener = listen("127.0.0.1", 0, settings.send_timeout_s)
+    app = create_app(classifier, Bundle.open(bundle).golden_vectors()[0], settings)
+    running = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, **config))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    return running, thread, f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30) as http:
+            yield http
+    finally:
+        running.should_exit = True
+        thread.join(10)
+
+
+class Held:
+    """A classifier whose scoring waits until it is let go; `entered` counts the batches that have come so far."""
+
+    def __init__(self, classifier):
+        self.inner, self.go, self.entered = classifier, threading.Event(), threading.Semaphore(0)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def score(self, *args, **kwargs):
+        self.entered.release()
+        assert self.go.wait(20)
+        return self.inner.score(*args, **kwargs)
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +63,9 @@ def classifier(tiny_bundle):
 
 
 @pytest.fixture(scope="module")
-def client(classifier):
-    running, thread, address = start(server.create_app(classifier))
-    with httpx.Client(base_url=address, timeout=30) as http:
+def client(classifier, tiny_bundle):
+    with serving(classifier, tiny_bundle) as http:
         yield http
-    running.should_exit = True
-    thread.join(10)
 
 
 def post(client, **fields):
@@ -78,7 +104,7 @@ def test_explain_keeps_the_order_across_locales(client):
         assert all(TEXTS[0][x["start"] : x["end"]] == x["text"] for x in result["evidence"])
 
 
-@pytest.mark.parametrize("text", ["", "\0", "🎉🎉", "\u202eabc\u200f", "x" * server.MAX_CHARACTERS])
+@pytest.mark.parametrize("text", ["", "\0", "🎉🎉", "\u202eabc\u200f", "x" * LIMITS.max_characters])
 def test_odd_texts_get_a_verdict(client, text):
     answer = post(client, messages=[{"id": "1", "text": text}])
     assert answer.status_code == 200
@@ -139,16 +165,16 @@ def test_other_content_types_are_refused(client):
 
 
 def test_limits(client):
-    full = [{"id": str(i), "text": "hi"} for i in range(server.MAX_MESSAGES)]
-    assert len(post(client, messages=full).json()["results"]) == server.MAX_MESSAGES
+    full = [{"id": str(i), "text": "hi"} for i in range(LIMITS.max_messages)]
+    assert len(post(client, messages=full).json()["results"]) == LIMITS.max_messages
     check_error(post(client, messages=[*full, full[0]]), 413, "too_many_messages")
-    long = [{"id": "1", "text": "x" * (server.MAX_CHARACTERS + 1)}]
+    long = [{"id": "1", "text": "x" * (LIMITS.max_characters + 1)}]
     assert "messages[0].text" in check_error(post(client, messages=long), 413, "message_too_long")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_over_the_limit_is_refused(client, chunked):
-    whole = b'{"messages": [' + b" " * server.MAX_BODY_BYTES
+    whole = b'{"messages": [' + b" " * LIMITS.max_body_bytes
     content = (whole[i : i + 65536] for i in range(0, len(whole), 65536)) if chunked else whole
     answer = client.post("/v1/score", content=content, headers={"Content-Type": "application/json"})
     check_error(answer, 413, "body_too_large")
@@ -192,47 +218,37 @@ def test_api_documentation_has_examples_and_our_errors(client):
     assert "HTTPValidationError" not in described["components"]["schemas"]
 
 
-class Held:
-    """A classifier whose scoring waits until it is let go."""
-
-    def __init__(self, classifier):
-        self.inner, self.go = classifier, threading.Event()
-
-    def __getattr__(self, name):
-        return getattr(self.inner, name)
-
-    def score(self, *args, **kwargs):
-        assert self.go.wait(20)
-        return self.inner.score(*args, **kwargs)
-
-
-def test_health_answers_while_scoring_is_busy_and_ready_waits_for_the_first_text(classifier):
+def test_health_answers_while_scoring_is_busy_and_ready_waits_for_the_golden_vector(classifier, tiny_bundle):
     held = Held(classifier)
-    running, thread, address = start(server.create_app(held))
-    try:
-        assert httpx.get(f"{address}/healthz", timeout=5).status_code == 200
-        check_error(httpx.get(f"{address}/readyz", timeout=5), 503, "not_ready")
+    with serving(held, tiny_bundle) as client:
+        assert client.get("/healthz").status_code == 200
+        check_error(client.get("/readyz"), 503, "not_ready")
         held.go.set()
         deadline = time.monotonic() + 10
-        while httpx.get(f"{address}/readyz").status_code != 200:
+        while client.get("/readyz").status_code != 200:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-    finally:
-        held.go.set()
-        running.should_exit = True
-        thread.join(10)
 
 
 def forewarn_serve(*options, **environment):
     command = [sys.executable, "-m", "forewarn.inference.cli", "serve", *options]
     env = {**os.environ, **environment}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    # A session of its own, so that a test that fails can end its workers too.
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True
+    )
+
+
+def end(process):
+    """Kill a server and its workers, if they are still there."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_serve_prints_a_curl_line_that_works(tiny_bundle, workers):
     process = forewarn_serve("--port", "0", "--workers", workers, "--bundle", str(tiny_bundle))
-    hanging = threading.Timer(20, process.kill)
+    hanging = threading.Timer(20, end, [process])
     hanging.start()
     try:
         greeting = ""
@@ -249,8 +265,10 @@ def test_serve_prints_a_curl_line_that_works(tiny_bundle, workers):
         out, err = process.communicate(timeout=20)
         hanging.cancel()
     assert process.returncode == 0
-    assert err == ""
-    assert out == ""  # no access log
+    assert out == ""
+    events = [json.loads(line)["event"] for line in err.splitlines()]
+    assert "ready" in events
+    assert "request" not in events  # what went well is counted, not logged
 
 
 def test_a_taken_port_is_one_line_and_exit_2(tiny_bundle, capsys):
@@ -271,3 +289,38 @@ def test_a_foreign_bundle_is_exit_3_with_workers_too(tmp_path, capsys):
 def test_workers_must_be_positive(capsys):
     assert cli.main(["serve", "--workers", "0"]) == 2
     assert "--workers" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_one_line_and_exit_2(tmp_path, capsys, monkeypatch):
+    file = tmp_path / "service.toml"
+    for content, names in [
+        ("max_batch = 0", "max_batch"),
+        ("max_bach = 9", "max_bach"),
+        ("max_waiting = 3", "max_messages"),
+        ("=", "TOML"),
+    ]:
+        file.write_text(content)
+        assert cli.main(["serve", "--port", "0", "--config", str(file)]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert names in error
+    assert cli.main(["serve", "--config", str(tmp_path / "none.toml")]) == 2
+    monkeypatch.setenv("FOREWARN_DEADLINE_MS", "soon")
+    assert cli.main(["serve", "--port", "0"]) == 2
+    assert "FOREWARN_DEADLINE_MS" in capsys.readouterr().err
+
+
+def test_settings_come_from_the_file_and_the_environment_goes_first(tmp_path, monkeypatch):
+    file = tmp_path / "service.toml"
+    file.write_text('max_batch = 8\ncache_bytes = 0\napple_app_ids = ["TEAM.a"]')
+    monkeypatch.setenv("FOREWARN_MAX_BATCH", "16")
+    monkeypatch.setenv("FOREWARN_MIRROR", "/not/a/setting/of/the/service")
+    settings = load_settings(file)
+    assert (settings.max_batch, settings.cache_bytes, settings.apple_app_ids) == (16, 0, ["TEAM.a"])
+    monkeypatch.setenv("FOREWARN_APPLE_APP_IDS", "TEAM.a, TEAM.b")
+    assert load_settings(file).apple_app_ids == ["TEAM.a", "TEAM.b"]
+
+
+def test_the_library_imports_without_the_extra():
+    code = "import sys, forewarn.inference as f; f.ScamClassifier; print({'fastapi', 'pydantic'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

@@ -72,9 +72,9 @@ def run(config: PretrainConfig) -> dict[str, object]:
     streams = set(text.languages(folder))
     messages: dict[str, list[str]] = {}
     for row in rows:
-        base = row.language.split("-")[0]
+        language = row.language.split("-")[0]
         # A regional tag joins the stream of its language, where it has none of its own.
-        stream = row.language if row.language in streams or base not in streams else base
+        stream = row.language if row.language in streams or language not in streams else language
         messages.setdefault(stream, []).append(row.text[:2000])
     shards = make_shards(tokenizer, folder, messages, config.out.parent / "shards", _say)
     if config.lsa_rows_per_corpus and not config.base and not (config.out / "state.pt").is_file():

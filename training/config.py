@@ -66,7 +66,7 @@ class TrainConfig(Strict):
     lsa_rows_per_corpus: int = Field(
         5000, ge=0, description="parallel rows a corpus for the latent-semantic start of the embeddings; 0 turns it off"
     )
-    epochs: float = Field(6, gt=0)
+    epochs: float = Field(3, gt=0)
     batch: int = Field(64, ge=1)
     learning_rate: float = Field(4e-4, gt=0)
     weight_decay: float = Field(0.01, ge=0)

@@ -1,0 +1,112 @@
+"""What the service may use and how long it waits: from the environment, a TOML file, or the defaults below."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from forewarn.inference.errors import ForewarnError
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "FOREWARN_"
+MiB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """One field a setting; `FOREWARN_MAX_BATCH=32` in the environment, or `max_batch = 32` in the file, sets one."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+
+    bundle: Path | None = Field(None, description="Bundle folder or .zip; none is the one that ships.")
+    threads: int | None = Field(None, ge=1, description="Cores a batch may use; none is all, or one with workers.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    apple_app_ids: Annotated[list[str], NoDecode] = Field(
+        [], description="TEAMID.bundle.id of the apps whose message filter may ask here; commas between them."
+    )
+
+    max_messages: int = Field(512, ge=1, description="Messages a request.")
+    max_characters: int = Field(100_000, ge=1, description="Characters a message.")
+    max_body_bytes: int = Field(8 * MiB, ge=1024, description="Bytes a request body (a stream may be of any length).")
+    max_held_bytes: int = Field(256 * MiB, ge=1024, description="Bytes of all bodies in memory at a time.")
+    max_waiting: int = Field(2048, ge=1, description="Messages that wait for the model; above it the answer is 429.")
+
+    deadline_ms: int = Field(10_000, ge=1, description="Until when a request is answered if it does not say.")
+    max_deadline_ms: int = Field(60_000, ge=1, description="The longest deadline that a request may ask for.")
+    body_timeout_s: float = Field(10, gt=0, description="For a body to arrive, or for a stream's next bytes.")
+    send_timeout_s: float = Field(30, gt=0, description="For a client to take the next part of an answer.")
+    drain_s: int = Field(20, ge=1, description="After SIGTERM, for accepted requests to be answered.")
+
+    max_batch: int = Field(64, ge=1, description="Messages the model gets at a time.")
+    batch_wait_ms: float = Field(2, ge=0, description="How long a busy service waits for a batch to fill.")
+    cache_bytes: int = Field(64 * MiB, ge=0, description="Memory for verdicts of texts seen before; 0 is no cache.")
+
+    @field_validator("apple_app_ids", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        # Otherwise a request that keeps every limit could never be accepted.
+        if self.max_waiting < self.max_messages:
+            raise ValueError("max_waiting must be at least max_messages")
+        if self.max_held_bytes < self.max_body_bytes:
+            raise ValueError("max_held_bytes must be at least max_body_bytes")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code goes before the environment, and that before the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(config: Path | None = None, **given: Any) -> Settings:
+    """The settings of this process.
+
+    Args:
+        config: a TOML file with settings at its top level; None is no file.
+        given: settings that go before the environment and the file.
+
+    Raises:
+        ForewarnError: the file cannot be read, or a setting is unknown or out of range.
+    """
+    if config is not None and not config.is_file():
+        raise ForewarnError(f"{config}: no such file; --config takes a TOML file with settings")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
+    try:
+        return FromFile(**given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if first["type"] == "extra_forbidden":
+            raise ForewarnError(
+                f"{config}: {name} is not a setting; one of {', '.join(Settings.model_fields)}"
+            ) from None
+        what = first["msg"].removeprefix("Value error, ")
+        raise ForewarnError(
+            f"setting {name} ({PREFIX}{name.upper()}): {what}" if name else f"settings: {what}"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
+        raise ForewarnError(
+            f"{config}: not a readable TOML file; write settings as `max_batch = 32`, one a line"
+        ) from None

@@ -1,0 +1,131 @@
+"""Newline-delimited JSON in both directions: a verdict or an error for each line, in order, in bounded memory.
+
+What has arrived is answered before more is read, so that a client that reads slowly slows down only itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from forewarn.inference.service.body import Draining, read_lines
+from forewarn.inference.service.errors import Refusal, place
+from forewarn.inference.service.logs import LOGGER
+from forewarn.inference.service.metrics import Metrics
+from forewarn.inference.service.schema import InputMessage, check_length, parse
+from forewarn.inference.service.scoring import Scorer
+from forewarn.inference.service.settings import Settings
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+MEDIA_TYPE = "application/x-ndjson"
+_ACCEPTED = {MEDIA_TYPE, "application/ndjson", "application/jsonl", "application/x-jsonlines"}
+_BOM = b"\xef\xbb\xbf"
+
+logger = logging.getLogger(LOGGER)
+
+
+class StreamedAnswer(Response):
+    """A response that is written as it is made.
+
+    Starlette's own would read the request beside us, to see whether the client is still there.
+    """
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, parts: AsyncIterator[bytes], expects_continue: bool) -> None:
+        self.status_code = 200
+        self.background = None
+        self.parts = parts
+        self.expects_continue = expects_continue
+        self.init_headers({})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        # The server says 100 Continue when the body is first read, which must be before our status. Other clients get
+        # the status at once: some send nothing before they have it.
+        first = await anext(self.parts, b"") if self.expects_continue else b""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+        async for part in self.parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class StreamScorer:
+    """Answers the lines of streams."""
+
+    def __init__(self, scorer: Scorer, settings: Settings, metrics: Metrics, draining: Draining) -> None:
+        self._scorer = scorer
+        self._settings = settings
+        self._metrics = metrics
+        self._draining = draining
+        # Never more than the queue could take at once, or it would be waited for in vain.
+        self._group = min(settings.max_batch, settings.max_waiting)
+
+    def answer(self, request: Request) -> StreamedAnswer:
+        """The response to a stream.
+
+        Raises:
+            Refusal: 415 if it does not say that it holds JSON lines.
+        """
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _ACCEPTED:
+            what = f"send one JSON object a line with the header Content-Type: {MEDIA_TYPE}"
+            raise Refusal("unsupported_media_type", what)
+        return StreamedAnswer(self._parts(request), "expect" in request.headers)
+
+    async def _parts(self, request: Request) -> AsyncIterator[bytes]:
+        request.state.messages = last = 0
+        try:
+            async for lines in read_lines(request, self._settings, self._draining):
+                for start in range(0, len(lines), self._group):
+                    results = await self._results(lines[start : start + self._group])
+                    request.state.messages += len(results)
+                    if results:
+                        yield b"".join(to_json(result) + b"\n" for result in results)
+                last = lines[-1][0]
+        except Refusal as refusal:
+            # The status has long been sent; what stopped the stream becomes its last line.
+            request.state.reason = refusal.code
+            yield to_json(refusal.body(line=last + 1)) + b"\n"
+
+    async def _results(self, lines: list[tuple[int, bytes | None]]) -> list[dict[str, Any]]:
+        """Verdicts and errors for some lines, in order; blank lines give nothing."""
+        good: list[tuple[int, InputMessage]] = []
+        results: dict[int, dict[str, Any]] = {}
+        for number, line in lines:
+            content = line.removeprefix(_BOM) if line and number == 1 else line
+            if content is not None and not content.strip():
+                continue
+            results[number] = {}  # keeps its place
+            try:
+                good.append((number, self._message(content)))
+            except Refusal as refusal:
+                results[number] = self._error(refusal, number)
+        deadline = asyncio.get_running_loop().time() + self._settings.deadline_ms / 1000
+        try:
+            verdicts = await self._scorer.score([message.text for _, message in good], deadline, patient=True)
+            for (number, message), verdict in zip(good, verdicts, strict=True):
+                results[number] = verdict.to_dict(message.id)
+        except Exception as error:
+            if not isinstance(error, Refusal):
+                logger.error("lines of a stream failed", extra={"fields": {"error": place(error)}})
+            why = error if isinstance(error, Refusal) else Refusal("internal_error")
+            for number, _ in good:
+                results[number] = self._error(why, number)
+        return list(results.values())
+
+    def _message(self, line: bytes | None) -> InputMessage:
+        if line is None:
+            raise Refusal("message_too_long", "the line is too long")
+        message = parse(InputMessage, line, "the line")
+        check_length(message.text, "text", self._settings)
+        return message
+
+    def _error(self, refusal: Refusal, number: int) -> dict[str, Any]:
+        self._metrics.rejected.labels(refusal.code).inc()
+        return refusal.body(line=number)
