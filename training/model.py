@@ -12,6 +12,7 @@ from forewarn.inference.labels import Taxonomy
 from forewarn.training.config import ModelConfig
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification, ElectraConfig, PreTrainedModel
+from transformers.utils import logging
 
 # The names of special tokens: ours and BERT's, or RoBERTa's.
 _SPECIAL = {
@@ -66,6 +67,8 @@ def load_base(name: str, taxonomy: Taxonomy, dropout: float) -> PreTrainedModel:
         ForewarnError: it cannot be loaded.
     """
     names = dict(enumerate(taxonomy.names))
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # that the head is new is what this function is for, and no news
     try:
         config = AutoConfig.from_pretrained(name, num_labels=len(names), id2label=names)
         for setting in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
@@ -76,6 +79,8 @@ def load_base(name: str, taxonomy: Taxonomy, dropout: float) -> PreTrainedModel:
         )
     except (OSError, ValueError) as error:
         raise ForewarnError(f"base model {name}: cannot be loaded ({type(error).__name__}); give a folder") from None
+    finally:
+        logging.set_verbosity(verbosity)
     return model
 
 
