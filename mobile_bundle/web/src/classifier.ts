@@ -75,8 +75,8 @@ export class ScamClassifier {
   /**
    * One verdict a message, in order.
    *
-   * Each message runs by itself, so its verdict is the one that `score` gives: the int8 model measures its inputs over
-   * the whole batch, and the company of others would move a message's logits.
+   * Each message runs by itself, so its verdict is the one that `score` gives: a model that is quantised dynamically
+   * measures its inputs over the whole batch, and the company of others would move a message's logits.
    */
   async scoreBatch(texts: readonly string[]): Promise<Verdict[]> {
     if (!Array.isArray(texts)) throw new ForewarnError("scoreBatch takes an array of texts; for one text use score");
