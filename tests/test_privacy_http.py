@@ -11,8 +11,8 @@ import pytest
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.service import Settings
 from forewarn.inference.service.logs import JsonFormatter
-from test_server import Held, serving
-from test_service_bounds import connected, in_background, queue_length, read_answer, wait_until
+from test_server import Held, serving, wait_until
+from test_service_bounds import connected, in_background, queue_length, read_answer
 
 MARK = "zq7marked"
 TEXT = f"Dear {MARK}, your card is blocked, call +1 555 0100"
@@ -126,7 +126,7 @@ def test_a_slow_client_and_one_that_leaves_leave_no_trace(classifier, tiny_bundl
     caplog.set_level(logging.DEBUG)
     kind = NDJSON if "stream" in path else JSON
     head = (f"POST {path} HTTP/1.1", "Host: x", f"Content-Type: {kind['Content-Type']}", "Content-Length: 1000")
-    with serving(classifier, tiny_bundle, Settings(body_timeout_s=0.05), log_level="debug") as client:
+    with serving(classifier, tiny_bundle, Settings(body_timeout_s=0.5), log_level="debug") as client:
         with connected(client, *head, "Connection: close", "Expect: 100-continue") as connection:
             assert b"100 Continue" in connection.recv(100)
             connection.sendall(json.dumps(message()).encode())
@@ -189,7 +189,7 @@ def test_a_crash_leaves_its_type_and_place_but_not_the_text(client, classifier, 
         except KeyError as error:
             raise ValueError(f"cannot score {texts[0]!r}") from error
 
-    assert client.get("/readyz").status_code == 200
+    wait_until(lambda: client.get("/readyz").status_code == 200)
     monkeypatch.setattr(classifier, "score", crash)
     answer = client.post("/v1/score", json={"messages": [message()]})
     assert answer.status_code == 500

@@ -26,6 +26,14 @@ TEXTS = ["Your account is locked, verify at http://bank.example", "See you at se
 LIMITS = Settings(max_messages=40, max_characters=20_000, max_body_bytes=500_000)
 
 
+def wait_until(check, seconds=30):
+    for _ in range(seconds * 100):
+        if check():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("did not happen in time")
+
+
 @contextmanager
 def serving(classifier, bundle, settings=LIMITS, **config):
     """The service on the loopback, in a thread; gives a client of it."""
@@ -168,6 +176,9 @@ def test_limits(client):
     full = [{"id": str(i), "text": "hi"} for i in range(LIMITS.max_messages)]
     assert len(post(client, messages=full).json()["results"]) == LIMITS.max_messages
     check_error(post(client, messages=[*full, full[0]]), 413, "too_many_messages")
+    # A fault each would take long and much memory to tell; the first is enough.
+    assert "messages[0]" in check_error(post(client, messages=[0] * LIMITS.max_messages), 422, "invalid_request")
+    check_error(post(client, messages=[full[0]] * 20 * LIMITS.max_messages), 413, "too_many_messages")
     long = [{"id": "1", "text": "x" * (LIMITS.max_characters + 1)}]
     assert "messages[0].text" in check_error(post(client, messages=long), 413, "message_too_long")
 
@@ -198,7 +209,7 @@ def test_model_tells_thresholds_and_no_paths(client, classifier, tiny_bundle):
 
 def test_health(client):
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").status_code == 200
+    wait_until(lambda: client.get("/readyz").status_code == 200)
 
 
 def test_unknown_addresses_and_methods(client):

@@ -14,8 +14,8 @@ import threading
 
 import httpx
 import pytest
-from test_server import end, forewarn_serve
-from test_service_bounds import read_answer, wait_until
+from test_server import end, forewarn_serve, wait_until
+from test_service_bounds import read_answer
 
 JSON = {"Content-Type": "application/json"}
 BODY = json.dumps({"messages": [{"id": "1", "text": "Claim your tax rebate today or it expires"}]}).encode()
@@ -25,7 +25,7 @@ BODY = json.dumps({"messages": [{"id": "1", "text": "Claim your tax rebate today
 def process(bundle, *options, **environment):
     """A server process and its port; it is stopped at the end whatever happens."""
     running = forewarn_serve("--port", "0", "--bundle", str(bundle), *options, **environment)
-    hanging = threading.Timer(20, end, [running])
+    hanging = threading.Timer(90, end, [running])
     hanging.start()
     try:
         greeting = ""
@@ -110,6 +110,7 @@ def test_metrics_are_of_all_workers_and_survive_one(tiny_bundle, tmp_path):
         for _ in range(12):
             answer = httpx.post(f"http://127.0.0.1:{port}/v1/score", content=BODY, headers=JSON, timeout=20)
             assert answer.status_code == 200
+        wait_until(lambda: total() == 12)  # the last is counted after its answer has left
         assert {total() for _ in range(6)} == {12}
         assert b"expires" not in b"".join(x.read_bytes() for x in tmp_path.glob("*/*"))
         wait_until(lambda: len(writers()) == 2)

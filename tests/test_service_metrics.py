@@ -12,7 +12,7 @@ from forewarn.inference.bundle import Bundle
 from forewarn.inference.errors import BundleError
 from forewarn.inference.service.logs import configure_logging
 from prometheus_client.parser import text_string_to_metric_families
-from test_server import check_error, post, serving
+from test_server import check_error, post, serving, wait_until
 from tinybundle import seal
 
 SCAM = "Claim your tax rebate today or it expires"
@@ -34,7 +34,7 @@ def value(found, name, **labels):
 
 def test_requests_messages_verdicts_batches_and_refusals_are_counted(tiny_classifier, tiny_bundle):
     with serving(tiny_classifier, tiny_bundle) as client:
-        assert client.get("/readyz").status_code == 200
+        wait_until(lambda: client.get("/readyz").status_code == 200)
         before = samples(client)
         post(client, messages=[{"id": "1", "text": SCAM}, {"id": "2", "text": "See you at dinner tonight, love mum"}])
         post(client, messages=[{"id": "1", "text": SCAM}], explain=True)

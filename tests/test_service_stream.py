@@ -95,7 +95,7 @@ def test_other_content_types_are_refused(client):
 
 def test_a_stream_that_stops_ends_with_an_error(tiny_classifier, tiny_bundle):
     head = ("POST /v1/score/stream HTTP/1.1", "Host: x", "Content-Type: application/x-ndjson", "Content-Length: 100000")
-    with serving(tiny_classifier, tiny_bundle, Settings(body_timeout_s=0.05)) as client:
+    with serving(tiny_classifier, tiny_bundle, Settings(body_timeout_s=0.5)) as client:
         with connected(client, *head, "Connection: close") as connection:
             connection.sendall(line("1", TEXTS[0]).encode() + b'{"id": "2", "te')
             received = b"".join(iter(lambda: connection.recv(65536), b""))

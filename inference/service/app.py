@@ -32,6 +32,7 @@ from forewarn.inference.service.schema import (
     ScoreRequest,
     ScoreResponse,
     check_length,
+    limited_request,
     parse,
 )
 from forewarn.inference.service.scoring import Scorer, ToExplain
@@ -123,6 +124,7 @@ def _add_scoring(
     app: FastAPI, classifier: ScamClassifier, scorer: Scorer, settings: Settings, streams: StreamScorer
 ) -> None:
     bodies = Bodies(settings)
+    limited = limited_request(settings.max_messages)
 
     @app.post(
         "/v1/score",
@@ -139,10 +141,8 @@ def _add_scoring(
         """
         deadline = deadline_of(request, settings)
         async with bodies.read(request, deadline) as body:
-            asked = parse(ScoreRequest, body)
+            asked = parse(limited, body)
             request.state.messages = len(asked.messages)
-            if len(asked.messages) > settings.max_messages:
-                raise Refusal("too_many_messages", f"at most {settings.max_messages} messages a request")
             for i, message in enumerate(asked.messages):
                 check_length(message.text, f"messages[{i}].text", settings)
             if asked.explain:

@@ -60,7 +60,8 @@ class Bodies:
                 # The rest of the body is not read: the connection cannot go on.
                 code = "read_timeout" if limit < deadline else "deadline_exceeded"
                 raise Refusal(code, headers={"Connection": "close"}) from None
-            yield b"".join(chunks)
+            chunks[:] = [b"".join(chunks)]  # held once, not twice
+            yield chunks[0]
         finally:
             self._held -= sum(map(len, chunks))
 

@@ -88,7 +88,7 @@ def of_status(status: int, headers: Mapping[str, str] | None = None) -> Refusal:
 
 
 def of_invalid(problems: Sequence[Mapping[str, Any]], fields: frozenset[str], whole: str) -> Refusal:
-    """422 that says where a request does not fit.
+    """422 that says where a request does not fit, or 413 for too many messages.
 
     Args:
         problems: pydantic's errors, at least one.
@@ -96,6 +96,8 @@ def of_invalid(problems: Sequence[Mapping[str, Any]], fields: frozenset[str], wh
         whole: what to call the place where it is no field of ours.
     """
     first = problems[0]
+    if first["type"] == "too_long":  # only the list of messages has a greatest length
+        return Refusal("too_many_messages")
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     reason = _REASONS.get(first["type"], "is not valid")
     return Refusal("invalid_request", f"{_where(first['loc'], fields) or whole}: {reason}{more}")

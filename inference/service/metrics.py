@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter as Tally
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from forewarn.inference.classifier import Verdict
@@ -74,7 +75,8 @@ def _forget_dead_workers(folder: Path) -> None:
             try:
                 os.kill(int(number.group(1)), 0)
             except ProcessLookupError:
-                mark_process_dead(int(number.group(1)))
+                with suppress(FileNotFoundError):  # another worker may be forgetting it too
+                    mark_process_dead(int(number.group(1)))
             except PermissionError:
                 # Somebody else's process has the number now; the gauge stays until that one ends.
                 continue

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from forewarn.inference.service.errors import Refusal, of_invalid
 from forewarn.inference.service.settings import Settings
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError, create_model
 
 MAX_ID_CHARACTERS = 256
 MAX_SENDER_CHARACTERS = 256
@@ -126,6 +126,16 @@ class LineError(ErrorBody):
     """What stands in a stream's answer in place of the verdict on a line that could not be scored."""
 
     line: int = Field(description="The line's number in the request, from 1.")
+
+
+@cache
+def limited_request(max_messages: int) -> type[ScoreRequest]:
+    """A ScoreRequest of at most so many messages, which stops reading at the first fault.
+
+    A body of a few megabytes can hold a million faulty messages; an error for each would take gigabytes.
+    """
+    messages = Annotated[list[InputMessage], Field(max_length=max_messages), FailFast()]
+    return create_model("ScoreRequest", __base__=ScoreRequest, messages=(messages, ...))
 
 
 def parse(model: type[Model], body: bytes, whole: str = "the body") -> Model:

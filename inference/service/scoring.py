@@ -112,6 +112,8 @@ class Scorer:
         for i, text in enumerate(texts, start=1):
             key = self._cache.key(self._classifier.canonical(text))
             keys.append(key)
+            if not i % _LOOKUPS:
+                await asyncio.sleep(0)
             if key in missing:
                 continue
             verdict = known.get(key) or self._cache.get(key)
@@ -120,8 +122,6 @@ class Scorer:
             else:
                 known[key] = verdict
                 hits += 1
-            if not i % _LOOKUPS:
-                await asyncio.sleep(0)
         answers = await self._score.submit(list(missing.values()), deadline, patient)
         for key, verdict in zip(missing, answers, strict=True):
             self._cache.put(key, verdict)

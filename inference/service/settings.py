@@ -40,8 +40,8 @@ class Settings(BaseSettings):
 
     deadline_ms: int = Field(10_000, ge=1, description="Until when a request is answered if it does not say.")
     max_deadline_ms: int = Field(60_000, ge=1, description="The longest deadline that a request may ask for.")
-    body_timeout_s: float = Field(10, gt=0, description="For a body to arrive, or for a stream's next bytes.")
-    send_timeout_s: float = Field(30, gt=0, description="For a client to take the next part of an answer.")
+    body_timeout_s: float = Field(5, gt=0, le=3600, description="For a body to arrive, or for a stream's next bytes.")
+    send_timeout_s: float = Field(30, ge=0.01, le=3600, description="For a client to take the next part of an answer.")
     drain_s: int = Field(20, ge=1, description="After SIGTERM, for accepted requests to be answered.")
 
     max_batch: int = Field(64, ge=1, description="Messages the model gets at a time.")

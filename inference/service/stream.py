@@ -87,6 +87,7 @@ class StreamScorer:
                     request.state.messages += len(results)
                     if results:
                         yield b"".join(to_json(result) + b"\n" for result in results)
+                    await asyncio.sleep(0)  # lines that are all bad never wait for anything else
                 last = lines[-1][0]
         except Refusal as refusal:
             # The status has long been sent; what stopped the stream becomes its last line.
