@@ -129,7 +129,7 @@ def allowed_leaves(labels: list[str], taxonomy: Taxonomy) -> torch.Tensor:
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
     """Write `tokenizer.json` and the settings with which transformers loads it."""
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     special = {
         role: name for role, names in _SPECIAL.items() for name in names if tokenizer.token_to_id(name) is not None
     }
