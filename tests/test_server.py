@@ -256,18 +256,23 @@ def end(process):
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def greeting_of(process):
+    """What a started server prints, up to the last line of it."""
+    greeting = ""
+    while "/openapi.json" not in greeting:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        greeting += line
+    return greeting
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_serve_prints_a_curl_line_that_works(tiny_bundle, workers):
     process = forewarn_serve("--port", "0", "--workers", workers, "--bundle", str(tiny_bundle))
     hanging = threading.Timer(20, end, [process])
     hanging.start()
     try:
-        greeting = ""
-        while "/openapi.json" not in greeting:
-            line = process.stdout.readline()
-            assert line, process.stderr.read()
-            greeting += line
-        address, body = re.search(r"curl -s (\S+) .* -d '(.*)'", greeting).groups()
+        address, body = re.search(r"curl -s (\S+) .* -d '(.*)'", greeting_of(process)).groups()
         answer = httpx.post(address, content=body, headers={"Content-Type": "application/json"}, timeout=30)
         assert answer.status_code == 200
         assert len(answer.json()["results"]) == 1

@@ -14,7 +14,7 @@ import threading
 
 import httpx
 import pytest
-from test_server import end, forewarn_serve, wait_until
+from test_server import end, forewarn_serve, greeting_of, wait_until
 from test_service_bounds import read_answer
 
 JSON = {"Content-Type": "application/json"}
@@ -28,12 +28,7 @@ def process(bundle, *options, **environment):
     hanging = threading.Timer(90, end, [running])
     hanging.start()
     try:
-        greeting = ""
-        while "/openapi.json" not in greeting:
-            line = running.stdout.readline()
-            assert line, running.stderr.read()
-            greeting += line
-        yield running, int(re.search(r"127\.0\.0\.1:(\d+)", greeting).group(1))
+        yield running, int(re.search(r"127\.0\.0\.1:(\d+)", greeting_of(running)).group(1))
     finally:
         hanging.cancel()
         end(running)

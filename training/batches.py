@@ -50,12 +50,13 @@ class MessageDataset(Dataset[dict[str, Any]]):
         self.seed = seed
         self.padded_share = padded_share
         self.epoch = 0
-        scam = torch.zeros(len(taxonomy.names), dtype=torch.bool)
-        scam[taxonomy.indices("scam")] = True
-        self.is_scam = ~(self.allowed & ~scam).any(dim=1)
         self.honest: dict[str, list[int]] = defaultdict(list)
-        for index in (~(self.allowed & scam).any(dim=1)).nonzero().ravel().tolist():
-            self.honest[rows[index].language].append(index)
+        if padded_share:
+            scam = torch.zeros(len(taxonomy.names), dtype=torch.bool)
+            scam[taxonomy.indices("scam")] = True
+            self.is_scam = ~(self.allowed & ~scam).any(dim=1)
+            for index in (~(self.allowed & scam).any(dim=1)).nonzero().ravel().tolist():
+                self.honest[rows[index].language].append(index)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,8 +70,8 @@ class MessageDataset(Dataset[dict[str, Any]]):
         if self.seed is not None:
             rng = random.Random(f"{self.seed}:{self.epoch}:{index}")
             text = self._filled(index, rng)
-            padding = self.honest[self.rows[index].language]
-            if self.is_scam[index] and padding and rng.random() < self.padded_share:
+            padding = self.honest.get(self.rows[index].language)
+            if padding and self.is_scam[index] and rng.random() < self.padded_share:
                 parts = [text, self._filled(rng.choice(padding), rng)]
                 padded = rng.choice([" ", "\n", "\n\n"]).join(rng.sample(parts, 2))
                 padded = augment(padded, rng, self.augment_share)

@@ -179,13 +179,15 @@ def all_logits(model: Any, dataset: MessageDataset, batch: int = 128) -> torch.T
     encoded = [dataset[i] for i in range(len(dataset))]
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]["input_ids"]))
     result = torch.empty(len(encoded), dataset.allowed.shape[1])
+    device = next(model.parameters()).device
     model.eval()
     with torch.inference_mode():
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             inputs = collate([encoded[i] for i in chosen])
-            output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-            result[chosen] = getattr(output, "logits", output).float()
+            ids, mask = inputs["input_ids"].to(device), inputs["attention_mask"].to(device)
+            output = model(input_ids=ids, attention_mask=mask)
+            result[chosen] = getattr(output, "logits", output).float().cpu()
     return result
 
 

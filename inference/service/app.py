@@ -96,8 +96,9 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
     )
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_error)
-    _add_scoring(app, classifier, scorer, settings, StreamScorer(scorer, settings, metrics, draining))
-    _add_apple(app, scorer, settings)
+    bodies = Bodies(settings)
+    _add_scoring(app, classifier, scorer, settings, bodies, StreamScorer(scorer, settings, metrics, draining))
+    _add_apple(app, scorer, settings, bodies)
     _add_about(app, classifier, scorer, metrics, draining)
     routes = frozenset(getattr(route, "path", "") for route in app.routes)
     app.add_middleware(Guard, metrics=metrics, routes=routes, send_timeout_s=settings.send_timeout_s)
@@ -121,9 +122,13 @@ def create_app_from_environment() -> FastAPI:
 
 
 def _add_scoring(
-    app: FastAPI, classifier: ScamClassifier, scorer: Scorer, settings: Settings, streams: StreamScorer
+    app: FastAPI,
+    classifier: ScamClassifier,
+    scorer: Scorer,
+    settings: Settings,
+    bodies: Bodies,
+    streams: StreamScorer,
 ) -> None:
-    bodies = Bodies(settings)
     limited = limited_request(settings.max_messages)
 
     @app.post(
@@ -179,9 +184,7 @@ def _add_scoring(
         return streams.answer(request)
 
 
-def _add_apple(app: FastAPI, scorer: Scorer, settings: Settings) -> None:
-    bodies = Bodies(settings)
-
+def _add_apple(app: FastAPI, scorer: Scorer, settings: Settings, bodies: Bodies) -> None:
     @app.post(
         "/v1/filter/apple",
         response_model=AppleAnswer,

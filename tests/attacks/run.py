@@ -20,6 +20,7 @@ from forewarn.inference import ScamClassifier
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.dataset import read_split
 from forewarn.training.data.rows import Row
+from forewarn.training.evaluation.baseline import truths
 
 from attacks.search import attack
 from attacks.tricks import TRICKS, everyday, padded
@@ -38,9 +39,8 @@ def measure(
         return np.array([verdict.risk >= threshold for verdict in classifier.score(texts)])
 
     rng = random.Random(7)
-    leaves = {leaf.name for leaf in taxonomy.leaves if leaf.verdict == "scam"}
-    bad = [row for row in rows if taxonomy.resolve(row.label) <= leaves]
-    good = [row for row in rows if not taxonomy.resolve(row.label) & leaves]
+    is_scam = truths([row.label for row in rows], taxonomy)[0]
+    bad, good = ([row for row, scam in zip(rows, is_scam, strict=True) if scam == side] for side in (1, 0))
     if not bad or not good:
         raise SystemExit("attacks: the test rows hold no scams, or nothing but scams; build the data with both")
     bad, good = rng.sample(bad, min(scams, len(bad))), rng.sample(good, min(honest, len(good)))

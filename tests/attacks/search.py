@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from attacks.tricks import _ACCENTS, _CYRILLIC, _LEET, _SMALL_CAPITALS
+from attacks.tricks import ACCENTS, CYRILLIC, LEET, SMALL_CAPITALS
 
 _PIECE = re.compile(r"\w{2,}")
 _DISGUISES: list[Callable[[str], str]] = [
-    lambda word: word.translate(_CYRILLIC),
-    lambda word: word.lower().translate(_SMALL_CAPITALS),
-    lambda word: word.translate(_ACCENTS),
-    lambda word: word.translate(_LEET),
+    lambda word: word.translate(CYRILLIC),
+    lambda word: word.lower().translate(SMALL_CAPITALS),
+    lambda word: word.translate(ACCENTS),
+    lambda word: word.translate(LEET),
     lambda word: word[:1] + "\u200b" + word[1:],
     lambda word: word[: len(word) // 2] + " " + word[len(word) // 2 :],
     lambda word: word[: len(word) // 2] + "." + word[len(word) // 2 :],

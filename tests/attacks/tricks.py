@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 Trick = Callable[[str, random.Random], str]
 
-_CYRILLIC = str.maketrans("acehijopsxyABCEHIJKMOPSTXYbgnrtmw", "асеһіјорѕхуАВСЕНІЈКМОРЅТХУЬցпгтмш")
+CYRILLIC = str.maketrans("acehijopsxyABCEHIJKMOPSTXYbgnrtmw", "асеһіјорѕхуАВСЕНІЈКМОРЅТХУЬցпгтмш")
 _GREEK = str.maketrans("aivouypktxwnABEHIKMNOPTXYZ", "αινουγρκτχωηΑΒΕΗΙΚΜΝΟΡΤΧΥΖ")
-_SMALL_CAPITALS = str.maketrans("abcdefghijklmnopqrstuvwyz", "ᴀʙᴄᴅᴇғɢʜɪᴊᴋʟᴍɴᴏᴘǫʀsᴛᴜᴠᴡʏᴢ")
-_ACCENTS = str.maketrans("aceinosuyz", "åçéìñöšüÿž")
-_LEET = str.maketrans({"a": "@", "b": "8", "e": "3", "g": "9", "i": "!", "l": "1", "o": "0", "s": "$", "t": "+"})
+SMALL_CAPITALS = str.maketrans("abcdefghijklmnopqrstuvwyz", "ᴀʙᴄᴅᴇғɢʜɪᴊᴋʟᴍɴᴏᴘǫʀsᴛᴜᴠᴡʏᴢ")
+ACCENTS = str.maketrans("aceinosuyz", "åçéìñöšüÿž")
+LEET = str.maketrans({"a": "@", "b": "8", "e": "3", "g": "9", "i": "!", "l": "1", "o": "0", "s": "$", "t": "+"})
 _INVISIBLE = ["\u200b", "\u200d", "\u2063", "\u034f", "\u180e"]
 _WORD = re.compile(r"\w{3,}")
 _LINK = re.compile(r"(?:https?://)?(?:[\w-]+\.)+[a-z]{2,12}(?:/\S*)?", re.IGNORECASE)
@@ -67,7 +67,7 @@ def _words(text: str, rng: random.Random, share: float, change: Callable[[str], 
 
 def cyrillic_letters(text: str, rng: random.Random) -> str:
     """Every Latin letter that has a Cyrillic double, in three words of four."""
-    return _words(text, rng, 0.75, lambda word: word.translate(_CYRILLIC))
+    return _words(text, rng, 0.75, lambda word: word.translate(CYRILLIC))
 
 
 def greek_letters(text: str, rng: random.Random) -> str:
@@ -77,12 +77,12 @@ def greek_letters(text: str, rng: random.Random) -> str:
 
 def small_capitals(text: str, rng: random.Random) -> str:
     """Phonetic small capitals, which compatibility normalisation does not fold."""
-    return _words(text, rng, 0.6, lambda word: word.lower().translate(_SMALL_CAPITALS))
+    return _words(text, rng, 0.6, lambda word: word.lower().translate(SMALL_CAPITALS))
 
 
 def accents(text: str, rng: random.Random) -> str:
     """Marks that do not belong there."""
-    return _words(text, rng, 0.6, lambda word: word.translate(_ACCENTS))
+    return _words(text, rng, 0.6, lambda word: word.translate(ACCENTS))
 
 
 def mathematical_letters(text: str, rng: random.Random) -> str:
@@ -116,7 +116,7 @@ def spaced(text: str, rng: random.Random) -> str:
 
 def leetspeak(text: str, rng: random.Random) -> str:
     """Digits and signs for letters."""
-    return _words(text, rng, 0.6, lambda word: word.translate(_LEET))
+    return _words(text, rng, 0.6, lambda word: word.translate(LEET))
 
 
 def swapped_letters(text: str, rng: random.Random) -> str:

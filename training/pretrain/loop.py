@@ -134,6 +134,7 @@ def pretrain(
     _keep_log(config.out / "log.jsonl", step)
     started = time.monotonic() - seconds
     sums = np.zeros(3)
+    figures: dict[str, dict[str, float]] = {}
     workers = 4 if device.type == "cuda" else 0
     loader = DataLoader(_Steps(maker, config, step), batch_size=None, num_workers=workers)
     with tqdm(total=config.steps, initial=step, desc="pretraining", unit="step", disable=None) as bar:
@@ -182,7 +183,7 @@ def pretrain(
                     f"masked-token accuracy {mean:.3f}, {tokens / seconds:,.0f} tokens/s"
                 )
                 sums[:] = 0
-    figures = held_out_figures(model, maker, device)
+    figures = figures or held_out_figures(model, maker, device)  # the last step has measured them
     model.eval().cpu()
     return figures | {
         "steps": step,

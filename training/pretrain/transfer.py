@@ -19,9 +19,11 @@ from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
 from forewarn.training.data.rows import Row
+from forewarn.training.evaluation.baseline import truths
 from forewarn.training.evaluation.metrics import auroc, recall_at_fpr
 from forewarn.training.finetune import has_fast_bf16, scam_probability
 from forewarn.training.model import coarse_loss
+from forewarn.training.ngrams import all_logits
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
@@ -39,10 +41,6 @@ class Task:
     name: str
     train: list[Row]
     test: list[Row]
-
-
-def _scam_leaves(taxonomy: Taxonomy) -> frozenset[str]:
-    return frozenset(taxonomy.names[i] for i in taxonomy.indices("scam"))
 
 
 def tasks(rows: list[Row], taxonomy: Taxonomy, languages: tuple[str, ...] = LANGUAGES, seed: int = 7) -> list[Task]:
@@ -64,7 +62,6 @@ def tasks(rows: list[Row], taxonomy: Taxonomy, languages: tuple[str, ...] = LANG
                 [row for row in rows if row.language == language],
             )
         )
-    scam = _scam_leaves(taxonomy)
     examples = [row for row in rows if row.label == LEAF]
     if len(examples) < SHOTS or any(not task.train or not task.test for task in made):
         empty = [task.name for task in made if not task.train or not task.test]
@@ -75,8 +72,9 @@ def tasks(rows: list[Row], taxonomy: Taxonomy, languages: tuple[str, ...] = LANG
         )
     chosen = random.Random(seed).sample(examples, SHOTS)
     shots, near = {id(row) for row in chosen}, {row.group for row in chosen}
-    honest = (row for row in rows if not taxonomy.resolve(row.label) & scam)
-    honest_test = {row.group for row in honest if random.Random(row.group).random() < 0.1}
+    is_scam = truths([row.label for row in rows], taxonomy)[0]
+    honest = {row.group for row, scam in zip(rows, is_scam, strict=True) if scam == 0}
+    honest_test = {group for group in honest if random.Random(group).random() < 0.1}
     made.append(
         Task(
             f"ten rows of {LEAF}",
@@ -122,18 +120,9 @@ def short_finetune(
 
 def scores(model: PreTrainedModel, tokenizer: Tokenizer, rows: list[Row], taxonomy: Taxonomy) -> np.ndarray:
     """Probability of scam, (rows,)."""
-    data = MessageDataset(rows, tokenizer, taxonomy)
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i].text))
-    result = np.empty(len(rows))
-    device = model.device
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16()):
-        for start in range(0, len(order), 128):
-            chosen = order[start : start + 128]
-            batch = collate([data[i] for i in chosen])
-            batch.pop("labels")
-            logits = model(**{name: tensor.to(device) for name, tensor in batch.items()}).logits
-            result[chosen] = scam_probability(logits.float().cpu().numpy(), taxonomy)
-    return result
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=has_fast_bf16()):
+        logits = all_logits(model, MessageDataset(rows, tokenizer, taxonomy))
+    return scam_probability(logits.numpy(), taxonomy)
 
 
 def transfer(
@@ -163,11 +152,10 @@ def transfer(
         zero-shot tasks, a seed.
     """
     result: dict[str, Any] = {}
-    scam = _scam_leaves(taxonomy)
     for task in tasks(rows, taxonomy, languages):
-        allowed = [(row, taxonomy.resolve(row.label)) for row in task.test]
-        known = [(row, leaves <= scam) for row, leaves in allowed if leaves <= scam or not leaves & scam]
-        test, truth = [row for row, _ in known], np.array([is_scam for _, is_scam in known])
+        is_scam = truths([row.label for row in task.test], taxonomy)[0]
+        test = [row for row, scam in zip(task.test, is_scam, strict=True) if scam >= 0]
+        truth = is_scam[is_scam >= 0] == 1
         found: dict[str, Any] = {"recall_at_1pct": [], "auroc": [], "rows": len(test)}
         for seed in seeds:
             model = fresh(seed)

@@ -84,6 +84,32 @@ def _is_latin(text: str) -> bool:
     return bool(letters) and sum(unicodedata.name(c, "").startswith("LATIN") for c in letters) > 0.9 * len(letters)
 
 
+@cache
+def _place(language: str, region: str, romanised: bool) -> dict[str, Any]:
+    """What fills the slots of a region's messages in a language; not to be changed."""
+    place = {**places()["default"], **places().get(region, {})}
+    base = language.split("-")[0]
+    if place.get("speaks") not in (None, base):
+        place |= {kind: places()["default"][kind] for kind in (*_INSTITUTIONS, "day")}
+        place |= {"money": [f"{{}} {place['currency']}"], "long": "medium"}
+    home = _HOME.get(base, region)
+    if home != region:  # people abroad keep their names
+        names = {key: value for key, value in places()[home].items() if key in _NAMES}
+        place = {key: value for key, value in place.items() if key not in _NAMES} | names
+    place |= places().get(f"{region}-{language}", {})
+    if base in _OWN_LETTERS:
+        # Romanised rows take what is in Latin letters, the others names in their own.
+        for kind in _INSTITUTIONS if romanised else ():
+            # A sum may have a sign and no letter.
+            latin = [x for x in place[kind] if _is_latin(x) or kind == "money" and _letters(x) == ""]
+            place[kind] = latin or place[kind]
+        for kind in ("names", "surnames", "cities"):
+            fitting = [x for x in place.get(kind, ()) if _is_latin(x) == romanised]
+            if fitting:
+                place[kind] = fitting
+    return place
+
+
 class Filler:
     """Fills one script; the same `rng` state gives the same text, and a slot named twice has one value."""
 
@@ -91,30 +117,9 @@ class Filler:
         self.script = script
         self.rng = rng
         self.values: dict[str, str] = {}
-        self.place = {**places()["default"], **places().get(script.region, {})}
-        language = script.language.split("-")[0]
-        if self.place.get("speaks") not in (None, language):
-            self.place |= {kind: places()["default"][kind] for kind in (*_INSTITUTIONS, "day")}
-            self.place |= {"money": [f"{{}} {self.place['currency']}"], "long": "medium"}
-        home = _HOME.get(language, script.region)
-        if home != script.region:  # people abroad keep their names
-            names = {key: value for key, value in places()[home].items() if key in _NAMES}
-            self.place = {key: value for key, value in self.place.items() if key not in _NAMES} | names
-        self.place |= places().get(f"{script.region}-{script.language}", {})
-        self.locale = _locale(script.language, script.region)
-        if language in _OWN_LETTERS:
-            # Romanised rows take what is in Latin letters, the others names in their own.
-            romanised = _is_latin(script.text)
-            for kind in _INSTITUTIONS if romanised else ():
-                # A sum may have a sign and no letter.
-                latin = [x for x in self.place[kind] if _is_latin(x) or kind == "money" and _letters(x) == ""]
-                self.place[kind] = latin or self.place[kind]
-            for kind in ("names", "surnames", "cities"):
-                fitting = [x for x in self.place.get(kind, ()) if _is_latin(x) == romanised]
-                if fitting:
-                    self.place[kind] = fitting
-            if romanised:
-                self.locale = _locale("en", script.region)
+        romanised = script.language.split("-")[0] in _OWN_LETTERS and _is_latin(script.text)
+        self.place = _place(script.language, script.region, romanised)
+        self.locale = _locale("en" if romanised else script.language, script.region)
         # Links of honest rows are official ones; what counts as honest is the leaf's verdict.
         self.honest = script.label in ("promotion", "personal", "transactional", "public_notice")
         self.office = self.honest and script.label != "personal"
