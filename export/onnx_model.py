@@ -15,9 +15,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
+from forewarn.export.lean import lean
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
-from forewarn.training.ngrams import load_classifier
+from forewarn.training.ngrams import WithNgrams, load_classifier
 from tokenizers import Tokenizer
 
 OPSET = 18  # the oldest that torch's exporter writes without a version conversion
@@ -72,14 +73,21 @@ class Checkpoint:
 
 
 class _LogitsOnly(torch.nn.Module):
-    """The model as a function of ids and mask; token types stay at the default that the model fills in."""
+    """The model as a function of ids and mask: ours in its short form, others as transformers writes them."""
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model = model
+        encoder = model.encoder if isinstance(model, WithNgrams) else model
+        self.ngrams = model.ngrams if isinstance(model, WithNgrams) else None
+        self.lean = lean(encoder)
+        self.encoder = encoder if self.lean is None else None
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        if self.lean is not None:
+            logits = self.lean(input_ids, attention_mask)
+        else:
+            logits = self.encoder(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits if self.ngrams is None else logits + self.ngrams(input_ids, attention_mask)
 
 
 def export_onnx(checkpoint: Checkpoint, path: Path) -> onnx.ModelProto:

@@ -16,10 +16,13 @@ from forewarn.training.cli_pretrain import run
 from forewarn.training.cli_train import base_model
 from forewarn.training.config import ModelConfig, TrainConfig, load_config
 from forewarn.training.encoders import pretraining_record
+from forewarn.training.evaluation.metrics import auroc
+from forewarn.training.model import electra_config
 from forewarn.training.pretrain import batches, loop
 from forewarn.training.pretrain.batches import IGNORE, MASK, BatchMaker
 from forewarn.training.pretrain.config import PretrainConfig
-from forewarn.training.pretrain.loop import contrastive_loss, schedule
+from forewarn.training.pretrain.loop import schedule
+from forewarn.training.pretrain.objectives import ReplacedTokens, contrastive_loss
 from forewarn.training.pretrain.shards import make_shards
 from forewarn.training.run_folder import open_run
 from forewarn.training.tokenizer import train_tokenizer
@@ -147,20 +150,47 @@ def test_translations_that_agree_cost_less_than_those_that_do_not():
     assert right < 0.01 < 5 < wrong
 
 
+def test_an_encoder_learns_which_pieces_were_replaced(folder, tokenizer, tmp_path):
+    made = maker(folder, tokenizer, tmp_path, blocks=16, pairs=0)
+    torch.manual_seed(5)
+    shape = electra_config(made.config.model.model_copy(update={"dropout": 0.0}), made.vocabulary, Taxonomy.load())
+    objective = ReplacedTokens(AutoModelForMaskedLM.from_config(shape), weight=50.0)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=3e-3)
+
+    for step in range(150):
+        optimizer.zero_grad()
+        batch = made.make(step)
+        objective(batch.input_ids, batch.labels)[0].backward()
+        optimizer.step()
+    batch = made.make(1000)
+    hidden = batch.labels != IGNORE
+    original = torch.where(hidden, batch.labels, batch.input_ids)
+    wrong = torch.where(hidden, torch.randint_like(original, 5, made.vocabulary), original)
+    with torch.inference_mode():
+        states = objective.encoder.electra(input_ids=wrong, attention_mask=(wrong != 0).long()).last_hidden_state
+        suspicion = objective.detector(states)
+    real = wrong >= 5
+    assert auroc(suspicion[real].numpy(), (wrong != original)[real].numpy()) > 0.6
+    table = objective.encoder.electra.embeddings.word_embeddings.weight
+    assert objective.guesser.generator_lm_head.weight is table  # one table for all, learned once
+
+
 def test_the_learning_rate_rises_then_falls():
     settings = PretrainConfig(steps=100, warmup_share=0.1)
     shares = [schedule(step, settings) for step in range(100)]
     assert shares.index(max(shares)) in (9, 10) and shares[0] == 0.1 and shares[-1] < 0.06
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch):
-    whole = config(folder, tmp_path / "whole", accumulate=2)
+@pytest.mark.parametrize("replaced_weight", [0.0, 50.0])
+def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch, replaced_weight):
+    settings = {"accumulate": 2, "replaced_weight": replaced_weight}
+    whole = config(folder, tmp_path / "whole", **settings)
     metrics = run(whole)
     assert metrics["steps"] == 6 and set(metrics["retrieval"]) == {"de"}
     lines = [json.loads(line) for line in (whole.out / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6] and set(lines[0]["held_out_loss"]) == {"de", "en"}
 
-    cut = config(folder, tmp_path / "cut", accumulate=2)
+    cut = config(folder, tmp_path / "cut", **settings)
     real = loop.held_out_figures
 
     def killed(*args):

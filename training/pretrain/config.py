@@ -39,6 +39,9 @@ class PretrainConfig(Strict):
     pairs: int = Field(256, ge=0, description="translation pairs a batch for the contrastive loss; 0 turns it off")
     contrastive_weight: float = Field(1.0, ge=0)
     temperature: float = Field(0.05, gt=0)
+    replaced_weight: float = Field(
+        0.0, ge=0, description="weight of replaced-token detection (ELECTRA); 0: the encoder predicts hidden pieces"
+    )
     mask_share: float = Field(0.15, gt=0, lt=1)
     language_power: float = Field(0.5, ge=0, le=1)
     evaluate_every: int = Field(250, ge=1)

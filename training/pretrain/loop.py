@@ -1,4 +1,4 @@
-"""The pretraining loop: masked tokens and translation pairs in one step, with a log a language and an exact resume."""
+"""The pretraining loop: blocks of text and translation pairs in one step, a log a language, and an exact resume."""
 
 from __future__ import annotations
 
@@ -12,56 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from forewarn.training.finetune import has_fast_bf16
-from forewarn.training.pretrain.batches import CLS, IGNORE, SEP, Batch, BatchMaker
+from forewarn.training.pretrain.batches import CLS, SEP, Batch, BatchMaker
 from forewarn.training.pretrain.config import PretrainConfig
+from forewarn.training.pretrain.objectives import MaskedTokens, ReplacedTokens, contrastive_loss, guess_hidden, token_objective
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 from transformers import ElectraForMaskedLM
 
-_ROWS_AT_ONCE = 64  # sentences of like length
 _PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
 _HELD_OUT_BLOCKS = 16  # a language, at each evaluation
-
-
-def masked_loss(
-    model: ElectraForMaskedLM, ids: torch.Tensor, labels: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross entropy over the hidden pieces only, and whether each was guessed right.
-
-    The vocabulary is wide and few pieces are hidden, so logits are computed for those alone.
-    """
-    hidden = model.electra(input_ids=ids, attention_mask=(ids != 0).long()).last_hidden_state
-    asked = labels != IGNORE
-    logits = model.generator_lm_head(model.generator_predictions(hidden[asked])).float()
-    return F.cross_entropy(logits, labels[asked]), logits.argmax(-1) == labels[asked]
-
-
-def _first_vectors(model: ElectraForMaskedLM, ids: torch.Tensor) -> torch.Tensor:
-    """The first token's vector of each row, (rows, hidden); rows of like length go together, since most are short."""
-    lengths = (ids != 0).sum(dim=1)
-    order = lengths.argsort()
-    parts = []
-    for chosen in order.split(_ROWS_AT_ONCE):
-        part = ids[chosen, : int(lengths[chosen].max())]
-        parts.append(model.electra(input_ids=part, attention_mask=(part != 0).long()).last_hidden_state[:, 0])
-    return torch.cat(parts)[order.argsort()]
-
-
-def contrastive_loss(model: ElectraForMaskedLM, pairs: torch.Tensor, temperature: float) -> torch.Tensor:
-    """InfoNCE over translations (van den Oord et al. 2018; LaBSE, Feng et al. 2022): a sentence, by its first token's
-    vector, must find its translation among all of the batch, in both directions.
-
-    Args:
-        model: the encoder.
-        pairs: (2n, length) ids; rows 2i and 2i+1 say the same.
-        temperature: divides the cosines.
-    """
-    vectors = F.normalize(_first_vectors(model, pairs).float(), dim=-1)
-    scores = vectors[0::2] @ vectors[1::2].T / temperature
-    targets = torch.arange(len(scores), device=scores.device)
-    return (F.cross_entropy(scores, targets) + F.cross_entropy(scores.T, targets)) / 2
 
 
 def schedule(step: int, config: PretrainConfig) -> float:
@@ -86,8 +46,8 @@ def held_out_figures(model: ElectraForMaskedLM, maker: BatchMaker, device: torch
         ids = np.array([[CLS, *block.tolist(), SEP] for block in blocks], dtype=np.int64)
         changed, labels = maker.mask(ids, np.random.default_rng(0))
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16()):
-            mean, right = masked_loss(model, torch.from_numpy(changed).to(device), torch.from_numpy(labels).to(device))
-        loss[name], accuracy[name] = round(float(mean), 4), round(float(right.float().mean()), 4)
+            guess = guess_hidden(model, torch.from_numpy(changed).to(device), torch.from_numpy(labels).to(device))
+        loss[name], accuracy[name] = round(float(guess.loss), 4), round(float(guess.right.float().mean()), 4)
     model.train()
     return {"held_out_loss": loss, "masked_accuracy": accuracy}
 
@@ -114,9 +74,10 @@ def pretrain(
     A line an evaluation goes to `config.out/log.jsonl`: losses, and held-out loss and masked-token accuracy a language.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device).train()  # type: ignore[arg-type]
+    objective = token_objective(model, config.replaced_weight)
+    objective.to(device).train()
     optimizer = torch.optim.AdamW(
-        model.parameters(),
+        objective.parameters(),
         lr=config.learning_rate,
         betas=(0.9, 0.98),
         eps=1e-6,
@@ -127,7 +88,7 @@ def pretrain(
     step, tokens, hidden, seconds = 0, 0, 0, 0.0
     if saved.is_file():
         state = torch.load(saved, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
+        objective.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step, tokens, hidden, seconds = (state[name] for name in ("step", "tokens", "hidden", "seconds"))
         log(f"going on from step {step:,}")
@@ -145,17 +106,17 @@ def pretrain(
             for batch in batches:
                 ids, labels, pairs = (x.to(device) for x in (batch.input_ids, batch.labels, batch.pairs))
                 with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16()):
-                    masked, right = masked_loss(model, ids, labels)
-                (masked / config.accumulate).backward()
+                    loss, guess = objective(ids, labels)
+                (loss / config.accumulate).backward()
                 contrast = torch.zeros(())
                 if len(pairs):
                     with torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bf16()):
                         contrast = contrastive_loss(model, pairs, config.temperature)
                     (config.contrastive_weight * contrast / config.accumulate).backward()
                 tokens += int((batch.input_ids != 0).sum() + (batch.pairs != 0).sum())
-                hidden += len(right)
-                sums += (masked.item(), contrast.item(), 1)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                hidden += len(guess.right)
+                sums += (guess.loss.item(), contrast.item(), 1)
+            torch.nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1
@@ -163,7 +124,7 @@ def pretrain(
             bar.set_postfix(masked=f"{sums[0] / sums[2]:.3f}", contrastive=f"{sums[1] / sums[2]:.3f}")
             if step % config.evaluate_every == 0 or step == config.steps:
                 seconds = time.monotonic() - started
-                figures = held_out_figures(model, maker, device)
+                figures = held_out_figures(objective.guesser, maker, device)
                 record = {
                     "step": step,
                     "tokens": tokens,
@@ -172,7 +133,7 @@ def pretrain(
                     "contrastive_loss": round(sums[1] / sums[2], 4),
                 }
                 _append(config.out / "log.jsonl", record | figures)
-                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+                state = {"model": objective.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
                 state |= {"tokens": tokens, "hidden": hidden, "seconds": seconds}
                 part = saved.with_suffix(".part")
                 torch.save(state, part)
@@ -183,18 +144,18 @@ def pretrain(
                     f"masked-token accuracy {mean:.3f}, {tokens / seconds:,.0f} tokens/s"
                 )
                 sums[:] = 0
-    figures = figures or held_out_figures(model, maker, device)  # the last step has measured them
+    figures = figures or held_out_figures(objective.guesser, maker, device)  # the last step has measured them
     model.eval().cpu()
     return figures | {
         "steps": step,
         "tokens": tokens,
         "seconds": round(seconds, 1),
         "tokens_per_second": tokens / max(seconds, 1e-9),
-        "share_of_peak": share_of_peak(model, tokens, hidden, seconds),
+        "share_of_peak": share_of_peak(objective, tokens, hidden, seconds),
     }
 
 
-def share_of_peak(model: ElectraForMaskedLM, tokens: int, hidden: int, seconds: float) -> float | None:
+def share_of_peak(objective: MaskedTokens | ReplacedTokens, tokens: int, hidden: int, seconds: float) -> float | None:
     """Floating-point operations a second over the GPU's peak (dense bf16, NVIDIA's data sheets); None elsewhere.
 
     Six operations a weight and token (Kaplan et al. 2020), the embedding's table counted for hidden tokens alone.
@@ -203,8 +164,8 @@ def share_of_peak(model: ElectraForMaskedLM, tokens: int, hidden: int, seconds: 
     peak = next((value for chip, value in _PEAK.items() if chip in name), None)
     if peak is None or not seconds:
         return None
-    table = model.electra.embeddings.word_embeddings.weight.numel()
-    layers = sum(parameter.numel() for parameter in model.electra.parameters()) - table
+    table = objective.encoder.electra.embeddings.word_embeddings.weight.numel()
+    layers = sum(parameter.numel() for parameter in objective.parameters()) - table
     return 6 * (layers * tokens + table * hidden) / seconds / peak
 
 
