@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from forewarn.export import gate
 from forewarn.export.calibrate import Calibration, allowed_leaves, coarse_loss, fit_calibration, operating_points
+from forewarn.export.held_out import held_out
 from forewarn.export.model_card import before_and_after, data_sources, render_model_card
 from forewarn.export.onnx_model import (
     OPSET,
@@ -78,6 +79,7 @@ def export_bundle(
     out: Path,
     validation: list[Row],
     version: str,
+    test: Sequence[Row] = (),
     evaluation: dict[str, Any] | None = None,
     before: dict[str, Any] | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -89,6 +91,7 @@ def export_bundle(
         out: the bundle's folder; an existing bundle there is replaced once the new one is complete.
         validation: rows to choose, calibrate and gate on.
         version: the model's version, as in "2026.11.0".
+        test: rows that nothing is chosen on, for the card's figures of the finished model; none leaves them out.
         evaluation: `forewarn evaluate`'s report, for the model card.
         before: the report of the previous version on the same rows, for the card's before-and-after table.
         progress: called with a line for each step.
@@ -111,7 +114,7 @@ def export_bundle(
         tried, best = _choose(source, validation, work, progress)
         staged = work / "bundle"
         staged.mkdir()
-        manifest, vectors = _fill(staged, source, validation, version, evaluation, before, tried, best)
+        manifest, vectors = _fill(staged, source, validation, test, version, evaluation, before, tried, best)
         Bundle.open(staged)
         write_zip(staged, work / "bundle.zip")
         if out.exists():
@@ -191,6 +194,7 @@ def _fill(
     folder: Path,
     source: Checkpoint,
     rows: Sequence[Row],
+    test: Sequence[Row],
     version: str,
     evaluation: dict[str, Any] | None,
     before: dict[str, Any] | None,
@@ -202,6 +206,12 @@ def _fill(
     allowed = allowed_leaves(labels, source.taxonomy)
     calibration = fit_calibration(best.logits, labels, source.taxonomy)
     points = operating_points(calibration.risk(best.logits, source.taxonomy), rows, source.taxonomy)
+    finished = None
+    if test:
+        ids = encode(source, [row.text for row in test])
+        logits = predict(open_session(best.path), ids, source.pad_id)
+        probabilities = np.exp(calibration.log_probabilities(logits, source.taxonomy))
+        finished = held_out(probabilities, test, points, source.taxonomy)
     named = source.info.get("sources")
     sources = data_sources(set(named) if named else None)
 
@@ -234,6 +244,7 @@ def _fill(
         loss_before=coarse_loss(Calibration().log_probabilities(best.logits, source.taxonomy), allowed),
         loss_after=coarse_loss(calibration.log_probabilities(best.logits, source.taxonomy), allowed),
         operating_points=points,
+        held_out=finished,
         evaluation=evaluation,
         comparison=before_and_after(before, evaluation) if before and evaluation else "",
     )

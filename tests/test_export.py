@@ -16,6 +16,7 @@ import pytest
 from forewarn.export import bundle_writer, gate
 from forewarn.export.bundle_writer import export_bundle, write_zip
 from forewarn.export.calibrate import Calibration, fit_calibration, operating_points
+from forewarn.export.held_out import held_out
 from forewarn.export.model_card import before_and_after, evaluation_tables
 from forewarn.export.onnx_model import Checkpoint, encode, export_onnx, open_session, predict
 from forewarn.export.quantize import candidates
@@ -100,7 +101,7 @@ def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate, "MAX_AUROC_MOVE", 0.5)
         patch.setattr(gate, "MIN_POSITIVES", 1000)
-        return out, export_bundle(folder, out, make_rows(), "2026.11.0", evaluation)
+        return out, export_bundle(folder, out, make_rows(), "2026.11.0", make_rows(), evaluation)
 
 
 def test_onnx_equals_torch_with_padding(folder: Path, float_onnx: Path) -> None:
@@ -116,6 +117,38 @@ def test_onnx_equals_torch_with_padding(folder: Path, float_onnx: Path) -> None:
     with torch.no_grad():
         alone = np.concatenate([checkpoint.model(input_ids=torch.tensor([x])).logits.numpy() for x in ids])
     np.testing.assert_allclose(logits, alone, atol=1e-4)
+
+
+def test_another_architecture_is_exported_as_transformers_writes_it(folder: Path, tmp_path: Path) -> None:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    other = tmp_path / "bert"
+    shutil.copytree(folder, other)
+    shape = dict(vocab_size=300, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    BertForSequenceClassification(BertConfig(**shape, num_labels=len(TAXONOMY.names))).save_pretrained(other)
+    export_onnx(Checkpoint.load(other), tmp_path / "bert.onnx")  # refused where its logits differ from torch's
+    assert (tmp_path / "bert.onnx").is_file()
+
+
+def test_actions_and_calibration_are_counted_on_the_test_rows() -> None:
+    rows = [Row("x", "prize", "en", "sms", "written", "s", f"scam {i}") for i in range(40)]
+    rows += [Row("x", "transactional", "en", "sms", "written", "s", f"bank {i}") for i in range(50)]
+    rows += [Row("x", "ham", "th", "sms", "written", "s", f"ham {i}") for i in range(50)]
+    rows += [Row("x", "unwanted", "th", "sms", "written", "s", "either")]
+    probabilities = np.zeros((len(rows), len(TAXONOMY.names)))
+    scam, bank = TAXONOMY.names.index("prize"), TAXONOMY.names.index("transactional")
+    risk = np.array([0.95] * 30 + [0.85] * 5 + [0.1] * 5 + [0.9] * 2 + [0.0] * 98 + [0.99])
+    probabilities[:, scam], probabilities[:, bank] = risk, 1 - risk
+    found = held_out(probabilities, rows, {"warn": {"threshold": 0.8}, "block": {"threshold": 0.92}}, TAXONOMY)
+    assert found["actions"]["warn"]["recall"]["value"] == pytest.approx(35 / 40)
+    assert found["actions"]["block"]["recall"]["count"] == 30
+    alarms = found["actions"]["warn"]["false_alarms"]
+    assert (alarms["count"], alarms["rows"]) == (2, 100) and alarms["low"] <= 0.02 <= alarms["high"]
+    assert found["actions"]["warn"]["honest"]["transactional"]["count"] == 2  # `ham` does not say which leaf
+    assert found["actions"]["warn"]["honest"]["personal"] is None
+    assert [x["flagged"]["warn"] for x in found["languages"]] == [2, 0]
+    assert found["calibration"]["promotion"]["ece"] == 0.0
+    assert 0.0 < found["calibration"]["scam"]["ece"] < 0.1
 
 
 def test_an_ngram_branch_goes_into_the_graph_and_into_int8(folder: Path, tmp_path: Path) -> None:
