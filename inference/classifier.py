@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from forewarn.inference import sender as sender_hint
 from forewarn.inference.bundle import Bundle
 from forewarn.inference.errors import BundleError, ForewarnError
 from forewarn.inference.explain import Evidence, clean, explain_scam, forewarning_for
@@ -106,26 +107,54 @@ class ScamClassifier:
             raise ForewarnError(f"threads must be at least 1, not {threads}")
         return cls(Bundle.open(path), threads)
 
-    def score(self, texts: Sequence[str], explain: bool = False, locale: str | None = None) -> list[Verdict]:
+    def score(
+        self,
+        texts: Sequence[str],
+        explain: bool = False,
+        locale: str | None = None,
+        senders: Sequence[str | None] | None = None,
+    ) -> list[Verdict]:
         """One verdict a text, in order.
 
         Args:
             texts: the messages.
             explain: also give `evidence` (which costs up to 48 more passes a text) and `forewarning`.
-            locale: BCP 47 tag of the forewarning's language; unknown ones fall back to a parent, then to English.
+            locale: BCP 47 tag of the forewarning's language; unknown ones fall back to a parent, then to English. Its
+                region decides which senders are from abroad.
+            senders: who sent each text, None where unknown; see `with_sender` for what that changes.
 
         Raises:
-            ForewarnError: `texts` is one string, or holds something that is not a string.
+            ForewarnError: `texts` is one string, or holds something that is not a string; or `senders` is of another
+                length.
         """
         if not isinstance(texts, (str, bytes)):
             texts = list(texts)
         cleaned = _clean_all(texts)
+        if senders is not None and len(senders) != len(texts):
+            raise ForewarnError(f"{len(senders)} senders for {len(texts)} texts; give one a text, None where unknown")
         logits, blank = self._run(cleaned)
         verdicts = []
-        for text, row, is_blank in zip(texts, logits, blank, strict=True):
+        for i, (text, row, is_blank) in enumerate(zip(texts, logits, blank, strict=True)):
             verdict = self._blank_verdict() if is_blank else self._decide(self.probabilities(row[None])[0])
+            if senders is not None:
+                verdict = self.with_sender(verdict, senders[i], locale)
             verdicts.append(self._explained(text, verdict, row, is_blank, locale) if explain else verdict)
         return verdicts
+
+    def with_sender(self, verdict: Verdict, sender: str | None, locale: str | None = None) -> Verdict:
+        """The verdict on a text, once its sender is known: a higher `risk` where the sender does not fit.
+
+        Never lower, and one step of `action` at most: a text that is allowed for itself is not blocked for its sender.
+        `verdict`, `type` and `type_score` stay the text's own.
+        """
+        added = sender_hint.log_odds(sender, verdict.type, locale)
+        if not added:
+            return verdict
+        risk = sender_hint.moved(verdict.risk, added)
+        action = self.action(risk)
+        if verdict.action == "allow" and action == "block":
+            action = "warn"
+        return replace(verdict, risk=risk, action=action)
 
     def score_stream(
         self, texts: Iterable[str], batch: int = 256, explain: bool = False, locale: str | None = None

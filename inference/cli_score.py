@@ -63,7 +63,8 @@ def _score(
 ) -> Iterator[tuple[Record, Verdict]]:
     try:
         for batch in batches:
-            verdicts = classifier.score([record.text for record in batch], explain=explain, locale=locale)
+            texts, senders = [record.text for record in batch], [record.sender for record in batch]
+            verdicts = classifier.score(texts, explain=explain, locale=locale, senders=senders)
             yield from zip(batch, verdicts, strict=True)
             out.flush()
     finally:
@@ -105,7 +106,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=("table", "jsonl"), default="table", help="how to print (default: table)")
     parser.add_argument("--bundle", metavar="DIR", help="a bundle folder or .zip (default: the one that ships)")
     parser.add_argument("--explain", action="store_true", help="add evidence and a forewarning to each verdict")
-    parser.add_argument("--locale", metavar="TAG", help="language of the forewarning, such as zh-Hant (default: en)")
+    parser.add_argument(
+        "--locale",
+        metavar="TAG",
+        help="language of the forewarning, such as zh-Hant or en-SG (default: en); its region tells which senders are from abroad",
+    )
     parser.add_argument("--threads", type=_positive, metavar="N", help="cores to use (default: all)")
     return parser
 

@@ -6,13 +6,14 @@ import random
 import pytest
 import torch
 from forewarn.inference.cli import main
+from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.config import ModelConfig
 from forewarn.training.data.dataset import write_split
 from forewarn.training.data.rows import Row
 from forewarn.training.model import electra_config, load_base, random_weights, write_tokenizer
 from forewarn.training.pretrain import transfer as transfer_module
-from forewarn.training.pretrain.transfer import LANGUAGES, LEAF, SHOTS, tasks, transfer
+from forewarn.training.pretrain.transfer import LANGUAGES, LEAF, SHOTS, few_shot_task, transfer, zero_shot_task
 from forewarn.training.tokenizer import train_tokenizer
 from tokenizers import Tokenizer
 from transformers import ElectraForMaskedLM, set_seed
@@ -50,15 +51,21 @@ def encoder(tmp_path_factory):
 
 
 def test_what_is_tested_is_not_trained_on():
-    made = {task.name: task for task in tasks(rows(), TAXONOMY)}
-    assert {row.language for row in made["th"].test} == {"th"}
-    assert "th" not in {row.language for row in made["th"].train}
+    zero = zero_shot_task(rows())
+    assert {row.language for row in zero.test} == set(LANGUAGES)
     # The other Chinese script would give the language away.
-    assert not {"zh-Hans", "zh-Hant"} & {row.language for row in made["zh-Hans"].train}
-    few = made[f"ten rows of {LEAF}"]
+    assert {row.language for row in zero.train} == {"en"}
+    few = few_shot_task(rows(), TAXONOMY)
     assert sum(row.label == LEAF for row in few.train) == SHOTS
     assert not {row.group for row in few.train} & {row.group for row in few.test}
     assert {row.label for row in few.test} == {LEAF, "personal", "transactional"}
+
+
+def test_data_without_a_language_or_the_leaf_is_refused():
+    with pytest.raises(ForewarnError, match="no rows in hi"):
+        zero_shot_task([row for row in rows() if row.language != "hi"])
+    with pytest.raises(ForewarnError, match=f"0 rows of {LEAF}"):
+        few_shot_task([row for row in rows() if row.label != LEAF], TAXONOMY)
 
 
 def test_random_weights_keep_the_shape_and_follow_the_seed(encoder):
@@ -106,9 +113,10 @@ def test_the_command_prints_and_writes_every_figure(encoder, tmp_path, capsys, m
     ]
     assert main([*command, "--out", str(out)]) == 0
     found = json.loads(out.read_text())
-    assert set(found["transfer"]) == {*LANGUAGES, f"ten rows of {LEAF}", "mean_recall_at_1pct"}
+    means = {f"mean_{figure}" for figure in ("recall_at_1pct", "recall_near_1pct", "auroc")}
+    assert set(found["transfer"]) == {*LANGUAGES, f"ten rows of {LEAF}"} | means
     assert len(found["transfer"]["th"]["auroc"]) == 1
-    assert "th: recall at 1 %" in capsys.readouterr().out
+    assert "th, seed 1: recall at 1 %" in capsys.readouterr().out
 
 
 def test_a_folder_without_a_tokenizer_is_one_clear_line(tmp_path, capsys):

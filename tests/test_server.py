@@ -102,6 +102,22 @@ def test_score_answers_in_order_what_the_library_answers(client, classifier):
         assert not result.get("evidence") and not result.get("forewarning")
 
 
+def test_a_sender_moves_the_risk_in_every_way_of_asking(client):
+    text, foreign = "tax refund at home seven", "+44 7700 900123"
+    messages = [
+        {"id": "1", "text": text},
+        {"id": "2", "text": text, "sender": foreign, "locale": "en-SG"},
+        {"id": "3", "text": text, "sender": "SHOP", "locale": "en-SG"},
+    ]
+    for explain in (False, True):
+        plain, hinted, named = (x["risk"] for x in post(client, messages=messages, explain=explain).json()["results"])
+        assert plain == named < hinted
+    lines = "\n".join(json.dumps(message) for message in messages)
+    streamed = client.post("/v1/score/stream", content=lines, headers={"content-type": "application/x-ndjson"})
+    risks = [json.loads(line)["risk"] for line in streamed.text.splitlines()]
+    assert risks[0] == risks[2] < risks[1]
+
+
 def test_explain_keeps_the_order_across_locales(client):
     locales = ["de", None, "en-GB", "de"]
     messages = [{"id": str(i), "text": TEXTS[0], "sender": "+4900", "locale": x} for i, x in enumerate(locales)]

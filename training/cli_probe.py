@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--data", type=Path, default=Path("build/data"), help="built data (default: build/data)")
     parser.add_argument("--text", type=Path, help="folder of public text (default: FOREWARN_TEXT)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[7], help="one fine-tuning a task each (default: 7)")
-    parser.add_argument("--steps", type=int, default=200, help="batches of 64 a fine-tuning (default: 200)")
+    parser.add_argument("--steps", type=int, default=500, help="batches of 64 a fine-tuning (default: 500)")
     parser.add_argument("--out", type=Path, help="write all figures to this JSON file")
     args = parser.parse_args(argv)
     encoder = encoder_folder(args.encoder)
@@ -66,9 +66,10 @@ def main(argv: Sequence[str]) -> int:
     rows = [*read_split(args.data, "train"), *read_split(args.data, "validation")]
     transferred = transfer(fresh, tokenizer, rows, taxonomy, tuple(args.seeds), args.steps, log=_say)
     figures["transfer"] = transferred
-    means = transferred["mean_recall_at_1pct"]
-    by_seed = ", ".join(f"{mean:.3f}" for mean in means)
-    _say(f"zero-shot recall at 1 % false alarms, mean over languages: {np.mean(means):.3f} (by seed: {by_seed})")
+    for name, words in (("recall_at_1pct", "recall at 1 % false alarms"), ("auroc", "AUROC")):
+        means = transferred[f"mean_{name}"]
+        by_seed = ", ".join(f"{mean:.3f}" for mean in means)
+        _say(f"zero-shot {words}, mean over languages: {np.mean(means):.3f} (by seed: {by_seed})")
     if args.out:
         write_json(args.out, figures)
     return 0

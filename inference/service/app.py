@@ -35,7 +35,7 @@ from forewarn.inference.service.schema import (
     limited_request,
     parse,
 )
-from forewarn.inference.service.scoring import Scorer, ToExplain
+from forewarn.inference.service.scoring import Asked, Scorer
 from forewarn.inference.service.settings import Settings, load_settings
 from forewarn.inference.service.stream import MEDIA_TYPE, StreamScorer
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
@@ -150,10 +150,11 @@ def _add_scoring(
             request.state.messages = len(asked.messages)
             for i, message in enumerate(asked.messages):
                 check_length(message.text, f"messages[{i}].text", settings)
+            messages = [Asked(x.text, x.sender, x.locale) for x in asked.messages]
             if asked.explain:
-                verdicts = await scorer.explain([ToExplain(x.text, x.locale) for x in asked.messages], deadline)
+                verdicts = await scorer.explain(messages, deadline)
             else:
-                verdicts = await scorer.score([x.text for x in asked.messages], deadline)
+                verdicts = await scorer.score(messages, deadline)
         results = [verdict.to_dict(x.id) for x, verdict in zip(asked.messages, verdicts, strict=True)]
         # A ready-made response: FastAPI's check of response models would put the values into its error.
         return Response(to_json({"results": results, "model": classifier.version}), media_type=_JSON)
@@ -199,7 +200,7 @@ def _add_apple(app: FastAPI, scorer: Scorer, settings: Settings, bodies: Bodies)
             asked = parse(AppleQuery, body)
             request.state.messages = 1
             check_length(asked.query.message.text, "query.message.text", settings)
-            [verdict] = await scorer.score([asked.query.message.text], deadline)
+            [verdict] = await scorer.score([Asked(asked.query.message.text, asked.query.sender)], deadline)
         return Response(to_json(apple_answer(verdict)), media_type=_JSON)
 
     @app.get("/.well-known/apple-app-site-association", responses=_errors(404), tags=["apple"])

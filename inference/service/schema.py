@@ -47,12 +47,16 @@ class InputMessage(BaseModel):
     id: str = Field(max_length=MAX_ID_CHARACTERS, description="Yours; comes back with the result.")
     text: Text = Field(description="The message as received. Never stored or logged.")
     sender: str | None = Field(
-        default=None, max_length=MAX_SENDER_CHARACTERS, description="Accepted, and neither used nor kept."
+        default=None,
+        max_length=MAX_SENDER_CHARACTERS,
+        description="Number, short code or name. May raise `risk` (a private number that speaks for a bank, a number "
+        "from abroad), never lowers it, and never blocks a text that is allowed for itself. Never kept.",
     )
     locale: str | None = Field(
         default=None,
         max_length=MAX_LOCALE_CHARACTERS,
-        description="BCP 47 tag; the language of the forewarning that `explain` adds.",
+        description="BCP 47 tag: the language of the forewarning that `explain` adds, and the country that decides which "
+        "senders are from abroad.",
     )
 
 

@@ -26,11 +26,12 @@ _PROBE_S = 60.0
 logger = logging.getLogger(LOGGER)
 
 
-class ToExplain(NamedTuple):
-    """A text, and the language of its forewarning."""
+class Asked(NamedTuple):
+    """A text, who sent it, and the tag of the person's language and country."""
 
     text: str
-    locale: str | None
+    sender: str | None = None
+    locale: str | None = None
 
 
 class Scorer:
@@ -51,7 +52,7 @@ class Scorer:
             wait_s=settings.batch_wait_ms / 1000,
             metrics=metrics,
         )
-        self._explain: Batcher[ToExplain, Verdict] = Batcher(
+        self._explain: Batcher[Asked, Verdict] = Batcher(
             self._run_explain,
             lane="explain",
             max_batch=_EXPLAIN_BATCH,
@@ -70,17 +71,23 @@ class Scorer:
         self._score.stop()
         self._explain.stop()
 
-    async def score(self, texts: Sequence[str], deadline: float, patient: bool = False) -> list[Verdict]:
+    async def score(self, messages: Sequence[Asked], deadline: float, patient: bool = False) -> list[Verdict]:
         """Verdicts in order; see `Batcher.submit` for the rest."""
+        texts = [message.text for message in messages]
         verdicts = await self._score_cached(texts, deadline, patient) if self._cache else None
         if verdicts is None:
             verdicts = await self._score.submit(texts, deadline, patient)
+        # After the cache, which knows texts alone: a campaign comes from many senders.
+        verdicts = [
+            self._classifier.with_sender(verdict, message.sender, message.locale)
+            for verdict, message in zip(verdicts, messages, strict=True)
+        ]
         self._metrics.count_verdicts(verdicts)
         return verdicts
 
-    async def explain(self, texts: Sequence[ToExplain], deadline: float) -> list[Verdict]:
+    async def explain(self, messages: Sequence[Asked], deadline: float) -> list[Verdict]:
         """Verdicts with evidence and forewarning, in order; see `Batcher.submit`."""
-        verdicts = await self._explain.submit(texts, deadline)
+        verdicts = await self._explain.submit(messages, deadline)
         self._metrics.count_verdicts(verdicts)
         return verdicts
 
@@ -137,13 +144,14 @@ class Scorer:
         by_text = dict(zip(unique, self._classifier.score(unique), strict=True))
         return [by_text[text] for text in texts]
 
-    def _run_explain(self, items: list[ToExplain]) -> list[Verdict]:
-        # The locale only picks the language of the forewarning, and the classifier takes one a call.
+    def _run_explain(self, items: list[Asked]) -> list[Verdict]:
+        # The classifier takes one locale a call.
         by_locale: dict[str | None, list[int]] = defaultdict(list)
         for i, item in enumerate(items):
             by_locale[item.locale].append(i)
         verdicts: dict[int, Verdict] = {}
         for locale, rows in by_locale.items():
-            answers = self._classifier.score([items[i].text for i in rows], explain=True, locale=locale)
+            texts, senders = [items[i].text for i in rows], [items[i].sender for i in rows]
+            answers = self._classifier.score(texts, explain=True, locale=locale, senders=senders)
             verdicts.update(zip(rows, answers, strict=True))
         return [verdicts[i] for i in range(len(items))]

@@ -15,7 +15,7 @@ from forewarn.inference.service.errors import Refusal, place
 from forewarn.inference.service.logs import LOGGER
 from forewarn.inference.service.metrics import Metrics
 from forewarn.inference.service.schema import InputMessage, check_length, parse
-from forewarn.inference.service.scoring import Scorer
+from forewarn.inference.service.scoring import Asked, Scorer
 from forewarn.inference.service.settings import Settings
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -109,7 +109,8 @@ class StreamScorer:
                 results[number] = self._error(refusal, number)
         deadline = asyncio.get_running_loop().time() + self._settings.deadline_ms / 1000
         try:
-            verdicts = await self._scorer.score([message.text for _, message in good], deadline, patient=True)
+            asked = [Asked(message.text, message.sender, message.locale) for _, message in good]
+            verdicts = await self._scorer.score(asked, deadline, patient=True)
             for (number, message), verdict in zip(good, verdicts, strict=True):
                 results[number] = verdict.to_dict(message.id)
         except Exception as error:

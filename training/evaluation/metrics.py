@@ -45,6 +45,17 @@ def recall_at_fpr(scores: ArrayLike, positive: ArrayLike, fpr: float) -> float:
     return float((values[truth] > threshold).mean())
 
 
+_NEAR_1PCT = (0.005, 0.007, 0.01, 0.014, 0.02)
+
+
+def recall_near_1pct(scores: ArrayLike, positive: ArrayLike) -> float:
+    """Mean recall at false-alarm rates around 1 % (0.5 to 2); NaN without positives or without negatives.
+
+    At exactly 1 % a handful of honest rows decides, and the figure jumps by points between equally good models.
+    """
+    return float(np.mean([recall_at_fpr(scores, positive, rate) for rate in _NEAR_1PCT]))
+
+
 def auroc(scores: ArrayLike, positive: ArrayLike) -> float:
     """Area under the ROC curve; NaN where one of the classes is missing or a score is not a number."""
     truth = np.asarray(positive, dtype=bool)
