@@ -18,7 +18,9 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="forewarn export", description="Turn a checkpoint into an int8 ONNX bundle.")
     parser.add_argument("checkpoint", type=Path, help="checkpoint folder that `forewarn train` wrote")
     parser.add_argument("--out", type=Path, required=True, help="the bundle's folder; OUT.zip is written beside it")
-    parser.add_argument("--data", type=Path, default=Path("build/data"), help="built data with the validation and test splits")
+    parser.add_argument(
+        "--data", type=Path, default=Path("build/data"), help="built data with the validation and test splits"
+    )
     parser.add_argument("--version", help="the model's version (default: year.month.0 of today)")
     parser.add_argument("--evaluation", type=Path, help="evaluation.json of `forewarn evaluate`, for the model card")
     parser.add_argument(

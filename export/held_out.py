@@ -77,15 +77,15 @@ def _truth(allowed: np.ndarray, taxonomy: Taxonomy, verdict: str) -> tuple[np.nd
     """Whether each row is of a verdict, and whether its label decides that."""
     inside = np.zeros(allowed.shape[1], dtype=bool)
     inside[taxonomy.indices(verdict)] = True
-    certainly, certainly_not = ~(allowed & ~inside).any(axis=1), ~(allowed & inside).any(axis=1)
-    return certainly, certainly | certainly_not
+    certainly = np.asarray(~(allowed & ~inside).any(axis=1))
+    return certainly, np.asarray(certainly | ~(allowed & inside).any(axis=1))
 
 
 def _share(flagged: np.ndarray, mask: np.ndarray, groups: np.ndarray) -> dict[str, Any] | None:
     values = flagged[mask].astype(np.float64)
     if len(values) < _LEAST:
         return None
-    estimate = interval(
-        lambda rows: values[rows].mean(keepdims=True), len(values), _RESAMPLES, 0, groups=groups[mask]
-    )[0]
+    estimate = interval(lambda rows: values[rows].mean(keepdims=True), len(values), _RESAMPLES, 0, groups=groups[mask])[
+        0
+    ]
     return dict(estimate) | {"count": int(values.sum()), "rows": len(values)}

@@ -61,7 +61,7 @@ class LeanLayer(torch.nn.Module):
 
 
 class LeanElectra(torch.nn.Module):
-    """`ElectraForSequenceClassification` as a function of ids and mask: (batch, length) twice to logits (batch, leaves)."""
+    """`ElectraForSequenceClassification` from ids and mask, (batch, length), to logits, (batch, leaves)."""
 
     def __init__(self, model: ElectraForSequenceClassification) -> None:
         """Take the weights of `model`."""

@@ -77,10 +77,9 @@ class _LogitsOnly(torch.nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        encoder = model.encoder if isinstance(model, WithNgrams) else model
         self.ngrams = model.ngrams if isinstance(model, WithNgrams) else None
-        self.lean = lean(encoder)
-        self.encoder = encoder if self.lean is None else None
+        self.encoder = model.encoder if isinstance(model, WithNgrams) else model
+        self.lean = lean(self.encoder)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         if self.lean is not None:

@@ -16,6 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from forewarn.inference import signature
 from forewarn.inference.errors import BundleError, ForewarnError
 from forewarn.inference.labels import Taxonomy
 
@@ -51,11 +52,12 @@ class Bundle:
     _files: dict[str, bytes]
 
     @classmethod
-    def open(cls, path: str | Path | None = None) -> Bundle:
+    def open(cls, path: str | Path | None = None, public_key: str | None = None) -> Bundle:
         """Read and check a bundle.
 
         Args:
             path: a bundle folder or .zip; None is the bundle that ships with the package.
+            public_key: the Ed25519 key, in base64, that must have signed it; None asks for no signature.
 
         Returns:
             The bundle, with every listed file present and matching its sha256.
@@ -66,16 +68,16 @@ class Bundle:
         where = default_bundle_path() if path is None else Path(path)
         try:
             if where.is_dir():
-                return cls._check(where, lambda name: (where / name).read_bytes())
+                return cls._check(where, lambda name: (where / name).read_bytes(), public_key)
             if where.is_file():
-                return cls._open_zip(where)
+                return cls._open_zip(where, public_key)
         except OSError as error:
             raise BundleError(f"bundle {where}: cannot be read ({error.strerror or 'input error'})") from None
         what = "no bundle ships with this install" if path is None else "no bundle there"
         raise BundleError(f"{where}: {what}; pass --bundle DIR (in Python: ScamClassifier.load(path))")
 
     @classmethod
-    def _open_zip(cls, where: Path) -> Bundle:
+    def _open_zip(cls, where: Path, public_key: str | None) -> Bundle:
         try:
             with zipfile.ZipFile(where) as archive:
                 # A zip made from outside the folder holds the folder's name before each file.
@@ -91,14 +93,17 @@ class Bundle:
                         raise BundleError(f"bundle {where}: {name} is too large to be one of ours")
                     return archive.read(info)
 
-                return cls._check(where, read)
+                return cls._check(where, read, public_key)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
             raise BundleError(f"bundle {where}: not a readable .zip; copy or download it again") from None
 
     @classmethod
-    def _check(cls, where: Path, read: Callable[[str], bytes]) -> Bundle:
+    def _check(cls, where: Path, read: Callable[[str], bytes], public_key: str | None) -> Bundle:
         try:
-            manifest = json.loads(read(MANIFEST).decode("utf-8"))
+            raw = read(MANIFEST)
+            if public_key is not None:
+                _check_signature(where, raw, read, public_key)
+            manifest = json.loads(raw.decode("utf-8"))
         except FileNotFoundError:
             raise BundleError(f"bundle {where}: has no {MANIFEST}; this is not a forewarn bundle") from None
         except (ValueError, RecursionError):
@@ -149,6 +154,15 @@ class Bundle:
         if not vectors:
             raise BundleError(f"bundle {self.path}: {VECTORS} is empty; export it again")
         return vectors
+
+
+def _check_signature(where: Path, manifest: bytes, read: Callable[[str], bytes], public_key: str) -> None:
+    """Refuse a manifest that the key has not signed, before anything in it is believed."""
+    try:
+        signed = read(signature.SIGNATURE)
+    except FileNotFoundError:
+        raise BundleError(f"bundle {where}: is not signed (no {signature.SIGNATURE}); do not use it") from None
+    signature.verify(manifest, signed, public_key)
 
 
 def _check_manifest(where: Path, manifest: Any) -> Taxonomy:

@@ -93,19 +93,22 @@ class ScamClassifier:
         self._session = _open_session(bundle, threads)
 
     @classmethod
-    def load(cls, path: str | Path | None = None, threads: int | None = None) -> ScamClassifier:
+    def load(
+        cls, path: str | Path | None = None, threads: int | None = None, public_key: str | None = None
+    ) -> ScamClassifier:
         """Open a bundle and make it ready to score.
 
         Args:
             path: a bundle folder or .zip; None is the bundle that ships with the package.
             threads: cores that one batch may use; None leaves it to ONNX Runtime.
+            public_key: the Ed25519 key, in base64, that must have signed the bundle; None asks for no signature.
 
         Raises:
             BundleError: no bundle there, or a damaged or foreign one.
         """
         if threads is not None and threads < 1:
             raise ForewarnError(f"threads must be at least 1, not {threads}")
-        return cls(Bundle.open(path), threads)
+        return cls(Bundle.open(path, public_key), threads)
 
     def score(
         self,
@@ -169,6 +172,10 @@ class ScamClassifier:
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """The model's raw logits, float32 (n, labels), in the order of `taxonomy.names`; not calibrated."""
         return self._run(_clean_all(texts))[0]
+
+    def ids(self, text: str) -> list[int]:
+        """The ids that the model reads of a text, at most `max_length`."""
+        return list(self._tokenizer.encode(clean(text)).ids)
 
     def canonical(self, text: str) -> str:
         """What decides the verdict on a text: two texts with the same canonical form read alike to the model.

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str | None, str]] = {
     "probe": ("forewarn.training.cli_probe", "train", "compare encoders: retrieval, zero-shot and few-shot transfer"),
     "train": ("forewarn.training.cli_train", "train", "train a model from a config file"),
     "evaluate": ("forewarn.training.evaluation.cli", "train", "measure a model by language, source and leaf"),
+    "bundle": ("forewarn.inference.cli_bundle", None, "check, sign, release, update and convert bundles"),
     "bench": ("forewarn.inference.cli_bench", None, "measure load time, speed and memory of a bundle"),
     "export": ("forewarn.export.cli", "export", "turn a checkpoint into an int8 ONNX bundle"),
 }

@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--locale",
         metavar="TAG",
-        help="language of the forewarning, such as zh-Hant or en-SG (default: en); its region tells which senders are from abroad",
+        help="language of the forewarning, as en-SG or zh-Hant (default: en); its region tells senders from abroad",
     )
     parser.add_argument("--threads", type=_positive, metavar="N", help="cores to use (default: all)")
     return parser

@@ -1,9 +1,9 @@
 """What a sender adds to a verdict: a small, bounded push, and only upwards.
 
 Names and short codes are forged every day, so no sender makes a message safer. A private number or a mail address that
-speaks for a bank, an office or a courier is what such senders do not use, and a number from abroad is one more step. The
-sizes are set by hand, since no collection of messages tells its senders: they move a doubtful message over a threshold
-and leave a plainly honest one where it is.
+speaks for a bank, an office or a courier is what such senders do not use, and a number from abroad is one more step.
+The sizes are set by hand, since no collection of messages tells its senders: they move a doubtful message over a
+threshold and leave a plainly honest one where it is.
 """
 
 from __future__ import annotations

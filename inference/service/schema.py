@@ -55,7 +55,7 @@ class InputMessage(BaseModel):
     locale: str | None = Field(
         default=None,
         max_length=MAX_LOCALE_CHARACTERS,
-        description="BCP 47 tag: the language of the forewarning that `explain` adds, and the country that decides which "
+        description="BCP 47 tag: language of the forewarning that `explain` adds, and the country that tells which "
         "senders are from abroad.",
     )
 

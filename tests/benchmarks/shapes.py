@@ -40,7 +40,7 @@ def _own(shape: str, tokenizer: Tokenizer, taxonomy: Taxonomy) -> torch.nn.Modul
 
 
 def _minilm(tokenizer: Tokenizer, taxonomy: Taxonomy) -> torch.nn.Module:
-    """Multilingual MiniLM's layers (Wang et al. 2020); a smaller table of embeddings than its own, which costs no time."""
+    """Multilingual MiniLM's layers (Wang et al. 2020) over our table of embeddings, whose size costs no time."""
     return BertForSequenceClassification(
         BertConfig(
             vocab_size=tokenizer.get_vocab_size(),
@@ -73,7 +73,9 @@ def quantised(name: str, folder: Path, tokenizer: Tokenizer, taxonomy: Taxonomy,
 
 def sms_texts(bundle: Bundle) -> list[str]:
     """Messages of exactly 160 characters in all languages: golden vectors strung together."""
-    golden = [json.loads(line)["text"].strip() for line in bundle.read("vectors.jsonl").decode("utf-8").strip().split("\n")]
+    golden = [
+        json.loads(line)["text"].strip() for line in bundle.read("vectors.jsonl").decode("utf-8").strip().split("\n")
+    ]
     short = [text for text in golden if 20 <= len(text) < _CHARACTERS]
     return [" ".join(short[at:] + short[:at])[:_CHARACTERS] for at in range(0, len(short), 2)]
 

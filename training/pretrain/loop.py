@@ -15,7 +15,13 @@ import torch
 from forewarn.training.finetune import has_fast_bf16
 from forewarn.training.pretrain.batches import CLS, SEP, Batch, BatchMaker
 from forewarn.training.pretrain.config import PretrainConfig
-from forewarn.training.pretrain.objectives import MaskedTokens, ReplacedTokens, contrastive_loss, guess_hidden, token_objective
+from forewarn.training.pretrain.objectives import (
+    MaskedTokens,
+    ReplacedTokens,
+    contrastive_loss,
+    guess_hidden,
+    token_objective,
+)
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 from transformers import ElectraForMaskedLM

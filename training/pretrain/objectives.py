@@ -48,7 +48,7 @@ class MaskedTokens(torch.nn.Module):
         return self.encoder
 
     def forward(self, ids: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Guess]:
-        """Loss to descend, and the guesses, of blocks (blocks, length) with labels that are IGNORE where nothing is hidden."""
+        """Loss and guesses of blocks (blocks, length), with labels that are IGNORE where nothing is hidden."""
         guess = guess_hidden(self.encoder, ids, labels)
         return guess.loss, guess
 

@@ -53,14 +53,16 @@ def zero_shot_task(rows: list[Row], languages: tuple[str, ...] = LANGUAGES) -> T
     train = [row for row in rows if row.language.split("-")[0] not in bases]
     test = [row for row in rows if row.language in languages]
     if missing := sorted(set(languages) - {row.language for row in test}):
-        raise ForewarnError(f"probe: the data holds no rows in {', '.join(missing)} to test on; build it with our own scripts")
+        raise ForewarnError(
+            f"probe: the data holds no rows in {', '.join(missing)} to test on; build it with our own scripts"
+        )
     if not train:
         raise ForewarnError("probe: the data holds no other language to train on; build it with our own scripts")
     return Task("zero-shot", train, test)
 
 
 def few_shot_task(rows: list[Row], taxonomy: Taxonomy, seed: int = 7) -> Task:
-    """Train on ten rows of a leaf; test on its other rows against a tenth of the honest groups, which are not trained on.
+    """Train on ten rows of a leaf; test on its others against a tenth of the honest groups, which are not trained on.
 
     Rows that are only known to be some scam stay in its training: a few of them may be that very trick.
 
