@@ -7,12 +7,18 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-# Look-alikes from the Cyrillic and Greek blocks (a small part of Unicode's confusables, UTS #39).
-_HOMOGLYPHS = str.maketrans(
+# Look-alikes (a part of Unicode's confusables, UTS #39). The first mixes both ways and three scripts; the others put a
+# whole word into one alphabet.
+_MIXED = str.maketrans(
     {"a": "а", "c": "с", "e": "е", "i": "і", "o": "о", "p": "р", "x": "х", "y": "у", "s": "ѕ", "k": "κ", "v": "ν",
      "A": "А", "B": "В", "E": "Е", "H": "Н", "K": "К", "M": "М", "O": "О", "P": "Р", "C": "С", "T": "Т", "X": "Х",
      "u": "υ", "а": "a", "е": "e", "о": "o", "р": "p", "с": "c", "у": "y", "х": "x", "і": "i"}
 )  # fmt: skip
+_CYRILLIC = str.maketrans("abcdeghijklmnopqrstuvwxyzABCEGHIJKMNOPSTXY", "аЬсԁеԍһіјкӏмпорԛгѕтцѵԝхуzАВСЕԌНІЈКМПОРЅТХУ")
+_GREEK = str.maketrans("abdehiklmnoprstuvwxyABEHIKMNOPTXYZ", "αβδεհικℓмηορгѕτυνωχγΑΒΕΗΙΚΜΝΟΡΤΧΥΖ")
+_PHONETIC = str.maketrans("abcdefghijklmnopqrstuvwyz", "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡʏᴢ")
+_ALPHABETS = (_MIXED, _MIXED, _CYRILLIC, _GREEK, _PHONETIC)
+_ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030c\u0327\u0328"
 _LEET = str.maketrans(
     {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7", "A": "4", "E": "3", "I": "1", "O": "0"}
 )
@@ -53,8 +59,22 @@ def _some_words(text: str, rng: random.Random, change: Callable[[str], str], sha
 
 
 def homoglyphs(text: str, rng: random.Random) -> str:
-    """Swap letters of some words for look-alikes from another script."""
-    return _some_words(text, rng, lambda w: w.translate(_HOMOGLYPHS), 0.4)
+    """Swap letters of some words, or of nearly all, for look-alikes from another script."""
+    alphabet = rng.choice(_ALPHABETS)
+    small = alphabet is _PHONETIC  # it has no capitals
+    return _some_words(text, rng, lambda w: (w.lower() if small else w).translate(alphabet), rng.choice((0.4, 0.8)))
+
+
+def accents(text: str, rng: random.Random) -> str:
+    """Accents that do not belong there, on Latin letters of some words."""
+
+    def decorate(word: str) -> str:
+        marked = "".join(
+            c + rng.choice(_ACCENTS) if c.isascii() and c.isalpha() and rng.random() < 0.6 else c for c in word
+        )
+        return unicodedata.normalize("NFC", marked)
+
+    return _some_words(text, rng, decorate, rng.choice((0.3, 0.7)))
 
 
 def zero_width(text: str, rng: random.Random) -> str:
@@ -145,10 +165,14 @@ def change_case(text: str, rng: random.Random) -> str:
 TRICKS: dict[str, Callable[[str, random.Random], str]] = {
     function.__name__: function
     for function in (
-        homoglyphs, zero_width, combining_marks, split_words, leetspeak, full_width, emoji, drop_diacritics,
+        homoglyphs, accents, zero_width, combining_marks, split_words, leetspeak, full_width, emoji, drop_diacritics,
         local_spelling, romanise, change_digits, change_links, change_case,
     )
 }  # fmt: skip
+
+
+# Look-alikes have five alphabets to show.
+_DRAWN = sorted([*TRICKS, "homoglyphs", "homoglyphs"])
 
 
 def obfuscate(text: str, rng: random.Random) -> str:
@@ -157,7 +181,7 @@ def obfuscate(text: str, rng: random.Random) -> str:
     Most tricks leave some writing systems alone: the first ones count that change something.
     """
     wanted, done = rng.choice((1, 2)), 0
-    for name in rng.sample(sorted(TRICKS), len(TRICKS)):
+    for name in rng.sample(_DRAWN, len(_DRAWN)):
         changed = TRICKS[name](text, rng)
         done += changed != text
         text = changed

@@ -66,7 +66,7 @@ class TrainConfig(Strict):
     lsa_rows_per_corpus: int = Field(
         5000, ge=0, description="parallel rows a corpus for the latent-semantic start of the embeddings; 0 turns it off"
     )
-    epochs: float = Field(3, gt=0)
+    epochs: float = Field(5, gt=0)
     batch: int = Field(64, ge=1)
     learning_rate: float = Field(4e-4, gt=0)
     weight_decay: float = Field(0.01, ge=0)
@@ -75,7 +75,7 @@ class TrainConfig(Strict):
     balance: float = Field(
         0.5, ge=0, le=1, description="0 samples rows as they come, 1 gives every language+source the same share"
     )
-    augment_share: float = Field(0.35, ge=0, le=1, description="share of training views that are obfuscated")
+    augment_share: float = Field(0.4, ge=0, le=1, description="share of training views that are obfuscated")
     padded_share: float = Field(0.04, ge=0, le=1, description="share of scams that stand beside an honest message")
     patience: int = Field(4, ge=1, description="evaluations without a better recall before stopping")
     evaluations_per_epoch: int = Field(1, ge=1)
