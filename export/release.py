@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -142,7 +144,8 @@ def convert_to_ort(folder: Path, out: Path) -> list[Path]:
         work = Path(name)
         (work / "model.onnx").write_bytes(bundle.read("model.onnx"))
         # Fixed: optimised for any processor; the other style suits only the machine that converts.
-        convert_onnx_models_to_ort(work / "model.onnx", optimization_styles=[OptimizationStyle.Fixed])
+        with contextlib.redirect_stdout(io.StringIO()):  # it tells its steps, with the paths of its temporary files
+            convert_onnx_models_to_ort(work / "model.onnx", optimization_styles=[OptimizationStyle.Fixed])
         made = []
         for pattern, target in (("*.ort", "model.ort"), ("*required_operators*.config", "required_operators.config")):
             [found] = work.glob(pattern)
