@@ -103,8 +103,9 @@ class LinkMaker:
         tail = "" if self.rng.random() < 0.4 else "/" + token(self.rng, self.rng.randint(3, 8))
         named = self.named_site()
         office = self.honest and self.script.label != "personal"
-        # A known sender's honest message seldom hides its host.
-        if self.rng.random() < (0.06 if office and named else 0.2):
+        # A known sender's honest message seldom hides its host, and an office's notice never: it warns of that.
+        hidden = 0.2 if not (office and named) else 0.0 if self.script.label == "public_notice" else 0.06
+        if self.rng.random() < hidden:
             return self._service_link()
         kind = self.rng.random()
         if self.honest:

@@ -307,7 +307,8 @@ class Filler:
         return f"{self.rng.choice([2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50])}%"
 
     def _handle(self) -> str:
-        sign = "" if self.script.language == "ko" else "@"
+        # KakaoTalk and WeChat names have no sign before them.
+        sign = "" if self.script.language == "ko" or self.script.region == "CN" else "@"
         return sign + self.rng.choice("abcdefghkmnprstz") + token(self.rng, self.rng.randint(4, 8))
 
     def _email(self) -> str:
