@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test test-web lint bundle clean
+.PHONY: serve test test-web test-android lint bundle clean
 
 serve: .venv/serve.done  ## start the scoring service with the shipped bundle
 	$(BIN)/forewarn serve
@@ -13,6 +13,10 @@ test: .venv/dev.done  ## run every test
 test-web: .venv/serve.done mobile_bundle/web/node_modules/.package-lock.json  ## the web and Node client, in Node and in Chromium (needs both)
 	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py
 	cd mobile_bundle/web && npm test
+
+test-android: .venv/serve.done  ## the Android client's core, on a plain JVM (needs Debian's JDK and junit4)
+	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py
+	mobile_bundle/android/test.sh
 
 lint: .venv/dev.done  ## ruff and mypy
 	$(BIN)/ruff check .

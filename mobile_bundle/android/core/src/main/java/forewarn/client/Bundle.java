@@ -1,0 +1,151 @@
+package forewarn.client;
+
+import java.io.File;
+import java.io.FileInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+
+/** A checked bundle folder. */
+public final class Bundle {
+    private static final String MANIFEST = "manifest.json";
+    private static final String AGAIN = "copy or download the bundle again";
+
+    private final File folder;
+    private final Manifest manifest;
+
+    private Bundle(File folder, Manifest manifest) {
+        this.folder = folder;
+        this.manifest = manifest;
+    }
+
+    /**
+     * Checks a bundle that came with the app, or otherwise from a place that you trust: its format, its manifest, and
+     * the sha256 of every file that the manifest lists.
+     *
+     * @throws BundleException if there is none in this folder, or a damaged or foreign one.
+     */
+    public static Bundle open(File folder) {
+        return check(folder, null);
+    }
+
+    /**
+     * Checks a bundle as {@link #open(File)} does, and before that who signed it.
+     *
+     * @param publicKey the Ed25519 key that must have signed it, in base64, as {@code forewarn bundle keygen} prints
+     *     it; pin it in the app.
+     * @throws BundleException if it is not signed with this key, damaged or foreign.
+     * @throws ForewarnException if the key is none, or this device cannot check Ed25519 signatures.
+     */
+    public static Bundle open(File folder, String publicKey) {
+        if (publicKey == null) throw new ForewarnException("the public key is null; pin the key that signs the bundle");
+        return check(folder, publicKey);
+    }
+
+    private static Bundle check(File folder, String publicKey) {
+        File head = new File(folder, MANIFEST);
+        if (!head.isFile()) {
+            throw new BundleException("bundle " + folder + ": has no " + MANIFEST + "; this is not a forewarn bundle");
+        }
+        byte[] content = bytes(folder, MANIFEST);
+        if (publicKey != null) {
+            if (!new File(folder, ManifestSignature.FILE).isFile()) {
+                throw new BundleException("bundle " + folder + ": is not signed (no manifest.sig); do not use it");
+            }
+            byte[] signature = bytes(folder, ManifestSignature.FILE);
+            ManifestSignature.verify(folder.toString(), content, signature, publicKey);
+        }
+        Bundle bundle = new Bundle(folder, new Manifest(folder.toString(), content));
+        // The model is not kept in memory here: ONNX Runtime reads it from its path.
+        for (String name : bundle.manifest.files.keySet()) bundle.compare(name, digest(folder, name));
+        return bundle;
+    }
+
+    /** Version of the model. */
+    public String version() {
+        return manifest.version;
+    }
+
+    /**
+     * A file of the bundle, which was whole when the bundle was opened; keep it where no other app can write.
+     *
+     * @throws BundleException if the manifest lists no such file.
+     */
+    public File file(String name) {
+        if (!manifest.files.containsKey(name)) {
+            throw new BundleException("bundle " + folder + ": its manifest lists no " + name);
+        }
+        return new File(folder, name);
+    }
+
+    /**
+     * The bytes of a file of the bundle, which are checked once more.
+     *
+     * @throws BundleException if the manifest lists no such file, or it has been damaged since.
+     */
+    public byte[] read(String name) {
+        byte[] content = bytes(folder, file(name).getName());
+        compare(name, sha256().digest(content));
+        return content;
+    }
+
+    Manifest manifest() {
+        return manifest;
+    }
+
+    @Override
+    public String toString() {
+        return "bundle " + folder;
+    }
+
+    private void compare(String name, byte[] digest) {
+        StringBuilder hex = new StringBuilder();
+        for (byte b : digest) {
+            hex.append(Character.forDigit(b >> 4 & 15, 16)).append(Character.forDigit(b & 15, 16));
+        }
+        if (!hex.toString().equals(manifest.files.get(name))) {
+            throw new BundleException(
+                    this + ": " + name + " is damaged (its sha256 differs from the manifest's); " + AGAIN);
+        }
+    }
+
+    private static byte[] digest(File folder, String name) {
+        MessageDigest digest = sha256();
+        byte[] buffer = new byte[1 << 16];
+        try (InputStream in = new FileInputStream(existing(folder, name))) {
+            for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) digest.update(buffer, 0, n);
+        } catch (IOException e) {
+            throw unreadable(folder, name);
+        }
+        return digest.digest();
+    }
+
+    private static byte[] bytes(File folder, String name) {
+        try {
+            return Files.readAllBytes(existing(folder, name).toPath());
+        } catch (IOException e) {
+            throw unreadable(folder, name);
+        }
+    }
+
+    private static File existing(File folder, String name) {
+        File file = new File(folder, name);
+        if (!file.exists()) throw new BundleException("bundle " + folder + ": " + name + " is missing; " + AGAIN);
+        return file;
+    }
+
+    private static BundleException unreadable(File folder, String name) {
+        return new BundleException("bundle " + folder + ": " + name + " cannot be read; check its permissions");
+    }
+
+    private static MessageDigest sha256() {
+        try {
+            return MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            // Every Java and every Android has it.
+            throw new ForewarnException("no security provider here knows SHA-256; add one with Security.addProvider");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+package forewarn.client;
+
+/** Runs the bundle's model.onnx; an app puts ONNX Runtime behind it, as README.md shows. */
+public interface Model {
+    /**
+     * The model's output {@code logits} for rows of ids. May be called from several threads at once.
+     *
+     * @param ids input {@code input_ids}, one row a message, all rows equally long.
+     * @param mask input {@code attention_mask}, of the same shape.
+     * @return a row a message, one logit a label of the bundle.
+     */
+    float[][] logits(long[][] ids, long[][] mask);
+}

@@ -1,0 +1,115 @@
+package forewarn.client;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * A loaded bundle, which scores messages on this device. Nothing that it is given leaves it. Safe to share between
+ * threads if its {@link Model} is.
+ *
+ * <p>Any string will do: lone surrogates count as U+FFFD, NUL is dropped, and of a text longer than 4000 characters the
+ * first 3000 and last 1000 are read, of which the model takes the first {@code max_length} ids. A text with nothing to
+ * read (empty, only spaces or invisible characters) is legitimate with risk 0, whatever the model.
+ */
+public final class ScamClassifier {
+    private final String where;
+    private final Manifest manifest;
+    private final Tokenizer tokenizer;
+    private final Decision decision;
+    private final Model model;
+
+    /**
+     * Makes a checked bundle ready to score, and runs its model once, so that one that cannot run is found here.
+     *
+     * @param model runs the bundle's model.onnx.
+     * @throws BundleException if the bundle's tokenizer, forewarnings or model cannot be used.
+     */
+    public ScamClassifier(Bundle bundle, Model model) {
+        this.where = bundle.toString();
+        this.manifest = bundle.manifest();
+        this.tokenizer = Tokenizer.parse(bundle.read("tokenizer.json"));
+        this.decision = new Decision(manifest, new Forewarnings(bundle.read("forewarnings.json")));
+        this.model = model;
+        logits("");
+    }
+
+    /** Version of the model. */
+    public String version() {
+        return manifest.version;
+    }
+
+    /** The verdict on one message, without a forewarning. */
+    public Verdict score(String text) {
+        return score(text, null);
+    }
+
+    /**
+     * The verdict on one message.
+     *
+     * @param locale the reader's language as a BCP 47 tag ({@code Locale.toLanguageTag()}): with one, a message that
+     *     there is something to warn of gets a forewarning in it, in a parent language, or in English.
+     */
+    public Verdict score(String text, String locale) {
+        String read = clean(text);
+        int[] ids = tokenizer.encode(read, manifest.maxLength);
+        if (tokenizer.isEmpty(ids) || MessageText.isBlank(read)) return decision.blank();
+        return decision.decide(run(ids), locale);
+    }
+
+    /** One verdict a message, in order, without forewarnings; see {@link #scoreBatch(List, String)}. */
+    public List<Verdict> scoreBatch(List<String> texts) {
+        return scoreBatch(texts, null);
+    }
+
+    /**
+     * One verdict a message, in order.
+     *
+     * <p>Each message runs by itself, so its verdict is the one that {@link #score(String)} gives: a model that is
+     * quantised dynamically measures its inputs over the whole batch, and the company of others would move its logits.
+     */
+    public List<Verdict> scoreBatch(List<String> texts, String locale) {
+        List<Verdict> verdicts = new ArrayList<>();
+        for (String text : texts) verdicts.add(score(text, locale));
+        return verdicts;
+    }
+
+    /** The ids that the model reads of a message, for comparing with other platforms. */
+    public int[] encode(String text) {
+        return tokenizer.encode(clean(text), manifest.maxLength);
+    }
+
+    /** The text as the tokenizer normalises it, for comparing with other platforms. */
+    public String normalise(String text) {
+        return tokenizer.normalise(clean(text));
+    }
+
+    /** The model's raw logits, one a leaf; not calibrated. */
+    public float[] logits(String text) {
+        return run(encode(text));
+    }
+
+    private float[] run(int[] ids) {
+        long[] row = Arrays.stream(ids).asLongStream().toArray();
+        long[] ones = new long[row.length];
+        Arrays.fill(ones, 1);
+        float[][] logits = model.logits(new long[][] {row}, new long[][] {ones});
+        int width = manifest.leaves.size();
+        if (logits.length != 1 || logits[0].length != width) {
+            throw new BundleException(
+                    where + ": model.onnx does not give one logit for each of " + width + " labels; export it again");
+        }
+        for (float logit : logits[0]) {
+            if (Float.isNaN(logit) || Float.isInfinite(logit)) {
+                throw new BundleException(
+                        where + ": model.onnx gives logits that are not numbers; use another bundle");
+            }
+        }
+        return logits[0];
+    }
+
+    private static String clean(String text) {
+        if (text == null) throw new ForewarnException("a text is null; give the message, or an empty string");
+        return MessageText.clean(text);
+    }
+}

@@ -1,0 +1,170 @@
+package forewarn.client;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+
+/**
+ * From text to ids, as the bundle's tokenizer.json says and as the {@code tokenizers} library in Python does it.
+ *
+ * <p>Only the steps that forewarn models use are here. A tokenizer.json with any other step is refused, since a step
+ * done nearly right gives other verdicts than the other platforms without anybody noticing.
+ */
+final class Tokenizer {
+    private static final CodePoints NUMBERS = new CodePoints(CharacterTables.NUMBERS);
+
+    /** Added tokens such as [CLS], which count as themselves wherever they stand in the raw text. */
+    private final Map<String, Integer> special = new HashMap<>();
+
+    private final Pattern specialName;
+    private final Normaliser normaliser;
+    /** The mark that stands for the space before a word. */
+    private final char space;
+    /** Ids that stand before and after those of the text. */
+    private final int[] before;
+
+    private final int[] after;
+    private final Unigram model;
+
+    /**
+     * Builds from the content of a tokenizer.json.
+     *
+     * @throws BundleException if it is none, or has steps that this version does not know.
+     */
+    static Tokenizer parse(byte[] json) {
+        try {
+            return new Tokenizer((Map<?, ?>) Json.parse(json));
+        } catch (IllegalArgumentException | ClassCastException | NullPointerException | IndexOutOfBoundsException e) {
+            throw new BundleException("tokenizer.json is not a tokenizer; export the bundle again");
+        }
+    }
+
+    private Tokenizer(Map<?, ?> t) {
+        for (Object item : (List<?>) t.get("added_tokens")) {
+            Map<?, ?> token = (Map<?, ?>) item;
+            for (String flag : new String[] {"normalized", "single_word", "lstrip", "rstrip"}) {
+                expect(Boolean.FALSE.equals(token.get(flag)), "added token", token.get("content"));
+            }
+            special.put((String) token.get("content"), integer(token.get("id")));
+        }
+        // Longest first, since the first alternative that fits is taken.
+        String names = special.keySet().stream()
+                .sorted((a, b) -> b.length() - a.length())
+                .map(Pattern::quote)
+                .collect(Collectors.joining("|"));
+        // Where there are none, a pattern that fits nowhere.
+        specialName = Pattern.compile(special.isEmpty() ? "(?!)" : names);
+        normaliser = new Normaliser((Map<?, ?>) t.get("normalizer"));
+
+        List<?> splitters = (List<?>) ((Map<?, ?>) t.get("pre_tokenizer")).get("pretokenizers");
+        expect(splitters.size() == 2, "pre-tokenizer", splitters.size() + " steps");
+        Map<?, ?> metaspace = (Map<?, ?>) splitters.get(0);
+        String mark = (String) metaspace.get("replacement");
+        expect(
+                "Metaspace".equals(metaspace.get("type")) && "always".equals(metaspace.get("prepend_scheme"))
+                        && Boolean.TRUE.equals(metaspace.get("split")) && mark.length() == 1,
+                "pre-tokenizer",
+                metaspace.get("type"));
+        space = mark.charAt(0);
+        Map<?, ?> digits = (Map<?, ?>) splitters.get(1);
+        expect(
+                "Digits".equals(digits.get("type")) && Boolean.TRUE.equals(digits.get("individual_digits")),
+                "pre-tokenizer",
+                digits.get("type"));
+
+        Map<?, ?> post = (Map<?, ?>) t.get("post_processor");
+        expect("TemplateProcessing".equals(post.get("type")), "post-processor", post.get("type"));
+        List<?> template = (List<?>) post.get("single");
+        int at = 0;
+        while (!((Map<?, ?>) template.get(at)).containsKey("Sequence")) at++;
+        before = frame(template.subList(0, at), post);
+        after = frame(template.subList(at + 1, template.size()), post);
+        model = new Unigram((Map<?, ?>) t.get("model"));
+    }
+
+    /**
+     * The ids of a text, in the template's frame ([CLS] ... [SEP]).
+     *
+     * @param text the message; must hold no lone surrogate.
+     * @param maxLength of a longer text the first ids are kept, so that with the frame there are this many.
+     */
+    int[] encode(String text, int maxLength) {
+        int room = maxLength - before.length - after.length;
+        Ids ids = new Ids();
+        // Special tokens are found in the raw text, before it is normalised.
+        int start = 0;
+        Matcher found = specialName.matcher(text);
+        while (ids.size() < room && found.find()) {
+            encodePart(text.substring(start, found.start()), room, ids);
+            ids.add(special.get(found.group()));
+            start = found.end();
+        }
+        encodePart(text.substring(start), room, ids);
+
+        int kept = Math.min(room, ids.size());
+        int[] framed = Arrays.copyOf(before, before.length + kept + after.length);
+        for (int i = 0; i < kept; i++) framed[before.length + i] = ids.get(i);
+        System.arraycopy(after, 0, framed, before.length + kept, after.length);
+        return framed;
+    }
+
+    /** Whether the model would see nothing of a text but the template's frame. */
+    boolean isEmpty(int[] ids) {
+        return ids.length <= before.length + after.length;
+    }
+
+    /** The text as the model's pieces are looked up in it. */
+    String normalise(String text) {
+        return normaliser.normalise(text);
+    }
+
+    private void encodePart(String part, int room, Ids ids) {
+        if (ids.size() >= room) return;
+        String text = normalise(part).replace(' ', space);
+        if (text.isEmpty()) return;
+        if (text.charAt(0) != space) text = space + text;
+        // Words keep the mark at their start; each digit is a word of its own.
+        int start = 0;
+        for (int i = 0, next; i < text.length() && ids.size() < room; i = next) {
+            int code = text.codePointAt(i);
+            next = i + Character.charCount(code);
+            boolean number = NUMBERS.contains(code);
+            if (i > start && (number || code == space)) {
+                model.cut(text.substring(start, i), ids);
+                start = i;
+            }
+            if (number || next == text.length()) {
+                model.cut(text.substring(start, next), ids);
+                start = next;
+            }
+        }
+    }
+
+    private static int[] frame(List<?> parts, Map<?, ?> post) {
+        Map<?, ?> tokens = (Map<?, ?>) post.get("special_tokens");
+        List<Integer> ids = new ArrayList<>();
+        for (Object part : parts) {
+            Object name = ((Map<?, ?>) ((Map<?, ?>) part).get("SpecialToken")).get("id");
+            for (Object id : (List<?>) ((Map<?, ?>) tokens.get(name)).get("ids")) ids.add(integer(id));
+        }
+        return ids.stream().mapToInt(Integer::intValue).toArray();
+    }
+
+    static int integer(Object value) {
+        double number = (Double) value;
+        if (number != (int) number) throw new IllegalArgumentException("not an integer");
+        return (int) number;
+    }
+
+    static void expect(boolean condition, String part, Object what) {
+        if (condition) return;
+        throw new BundleException(
+                "tokenizer.json has a " + part + " that this version cannot run (" + what
+                        + "); upgrade the forewarn client");
+    }
+}

@@ -1,0 +1,125 @@
+package forewarn.client;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertThrows;
+import static org.junit.Assert.assertTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.junit.Test;
+
+public class GoldenVectorsTest {
+    private static final Bundle BUNDLE = Bundle.open(TestFiles.BUNDLE);
+    private static final byte[] VECTORS = BUNDLE.read("vectors.jsonl");
+
+    @Test
+    public void theRealModelGivesEveryGoldenVector() throws IOException {
+        try (PythonModel model = new PythonModel(BUNDLE.file("model.onnx"))) {
+            ScamClassifier classifier = new ScamClassifier(BUNDLE, model);
+            GoldenVectors report = GoldenVectors.check(classifier, VECTORS);
+            assertEquals(Collections.emptyList(), report.failures);
+            assertEquals(golden().size(), report.count);
+            assertTrue("risk " + report.worstRisk, report.worstRisk < 1e-5);
+
+            System.out.printf(
+                    Locale.ROOT,
+                    "%n%d golden vectors: worst logit %.1e, worst risk %.1e; %s%n",
+                    report.count, report.worstLogit, report.worstRisk, times());
+        }
+    }
+
+    /** What the core itself costs, without the model. */
+    private static String times() {
+        Model model = goldenLogits();
+        long start = System.nanoTime();
+        ScamClassifier classifier = new ScamClassifier(Bundle.open(TestFiles.BUNDLE), model);
+        double loadMs = (System.nanoTime() - start) / 1e6;
+        List<Map<?, ?>> vectors = golden();
+        long[] times = new long[vectors.size()];
+        for (int i = 0; i < times.length; i++) {
+            start = System.nanoTime();
+            classifier.score((String) vectors.get(i).get("text"));
+            times[i] = System.nanoTime() - start;
+        }
+        Arrays.sort(times);
+        return String.format(
+                Locale.ROOT,
+                "without the model: open and check %.0f ms, a message %.2f ms at the median, %.1f ms at most",
+                loadMs, times[times.length / 2] / 1e6, times[times.length - 1] / 1e6);
+    }
+
+    @Test
+    public void theirLogitsGiveTheirVerdicts() {
+        ScamClassifier classifier = new ScamClassifier(BUNDLE, goldenLogits());
+        GoldenVectors report = GoldenVectors.check(classifier, VECTORS);
+        assertEquals(Collections.emptyList(), report.failures);
+        // The vectors' logits are rounded to five digits.
+        assertTrue("risk " + report.worstRisk, report.worstRisk < 1e-5);
+    }
+
+    @Test
+    public void aBatchGivesEachTextTheVerdictThatItHasAlone() {
+        ScamClassifier classifier = new ScamClassifier(BUNDLE, goldenLogits());
+        List<String> texts = new ArrayList<>();
+        for (Map<?, ?> vector : golden()) texts.add((String) vector.get("text"));
+        List<Verdict> batch = classifier.scoreBatch(texts, "de");
+        assertEquals(texts.size(), batch.size());
+        for (int i = 0; i < texts.size(); i++) {
+            Verdict alone = classifier.score(texts.get(i), "de");
+            assertEquals(alone.toString(), batch.get(i).toString());
+            assertEquals(alone.forewarning, batch.get(i).forewarning);
+        }
+        assertEquals(Collections.emptyList(), classifier.scoreBatch(Collections.emptyList()));
+    }
+
+    @Test
+    public void aVectorThatDoesNotHoldIsReported() {
+        ScamClassifier classifier = new ScamClassifier(BUNDLE, goldenLogits());
+        String line = new String(VECTORS, StandardCharsets.UTF_8).split("\n")[0];
+        String[][] changes = {
+            {"\"ids\": [2, ", "\"ids\": [3, "},
+            {"\"normalised\": \"", "\"normalised\": \"x"},
+            {"\"logits\": [", "\"logits\": [9, "},
+            {"\"action\": \"block\"", "\"action\": \"allow\""},
+        };
+        for (String[] change : changes) {
+            String changed = line.replace(change[0], change[1]);
+            GoldenVectors report = GoldenVectors.check(classifier, changed.getBytes(StandardCharsets.UTF_8));
+            assertEquals(change[0], 1, report.failures.size());
+            assertTrue(report.failures.get(0).startsWith("vector 1: "));
+        }
+        assertThrows(BundleException.class, () -> GoldenVectors.check(classifier, "{}".getBytes()));
+        assertThrows(BundleException.class, () -> GoldenVectors.check(classifier, new byte[0]));
+    }
+
+    static List<Map<?, ?>> golden() {
+        List<Map<?, ?>> vectors = new ArrayList<>();
+        for (String line : TestFiles.bundleText("vectors.jsonl").split("\n")) vectors.add((Map<?, ?>) Json.parse(line));
+        return vectors;
+    }
+
+    /** Gives the logits that stand in the vectors, by ids; of other ids those of the first vector. */
+    static Model goldenLogits() {
+        Map<List<?>, float[]> byIds = new HashMap<>();
+        float[][] first = new float[1][];
+        for (Map<?, ?> vector : golden()) {
+            List<?> row = (List<?>) vector.get("logits");
+            float[] logits = new float[row.size()];
+            for (int i = 0; i < logits.length; i++) logits[i] = ((Double) row.get(i)).floatValue();
+            byIds.put((List<?>) vector.get("ids"), logits);
+            if (first[0] == null) first[0] = logits;
+        }
+        return (ids, mask) -> {
+            List<Double> key = new ArrayList<>();
+            for (long id : ids[0]) key.add((double) id);
+            return new float[][] {byIds.getOrDefault(key, first[0])};
+        };
+    }
+}
