@@ -13,7 +13,7 @@ from forewarn.training.data.dataset import write_split
 from forewarn.training.data.rows import Row
 from forewarn.training.model import electra_config, load_base, random_weights, write_tokenizer
 from forewarn.training.pretrain import transfer as transfer_module
-from forewarn.training.pretrain.transfer import LANGUAGES, LEAF, SHOTS, few_shot_task, transfer, zero_shot_task
+from forewarn.training.pretrain.transfer import LANGUAGES, LEAF, SHOTS, few_shot_task, zero_shot, zero_shot_task
 from forewarn.training.tokenizer import train_tokenizer
 from tokenizers import Tokenizer
 from transformers import ElectraForMaskedLM, set_seed
@@ -55,17 +55,20 @@ def test_what_is_tested_is_not_trained_on():
     assert {row.language for row in zero.test} == set(LANGUAGES)
     # The other Chinese script would give the language away.
     assert {row.language for row in zero.train} == {"en"}
-    few = few_shot_task(rows(), TAXONOMY)
-    assert sum(row.label == LEAF for row in few.train) == SHOTS
-    assert not {row.group for row in few.train} & {row.group for row in few.test}
-    assert {row.label for row in few.test} == {LEAF, "personal", "transactional"}
+    for shots in SHOTS:
+        few = few_shot_task(rows(), TAXONOMY, shots)
+        assert sum(row.label == LEAF for row in few.train) == shots
+        assert not {row.group for row in few.train} & {row.group for row in few.test}
+        assert {row.label for row in few.test} == {LEAF, "prize", "personal", "transactional"}
+    tested = [{row.group for row in few_shot_task(rows(), TAXONOMY, shots).test} for shots in SHOTS]
+    assert tested[0] == tested[1] == tested[2]  # or their figures could not be compared
 
 
 def test_data_without_a_language_or_the_leaf_is_refused():
     with pytest.raises(ForewarnError, match="no rows in hi"):
         zero_shot_task([row for row in rows() if row.language != "hi"])
     with pytest.raises(ForewarnError, match=f"0 rows of {LEAF}"):
-        few_shot_task([row for row in rows() if row.label != LEAF], TAXONOMY)
+        few_shot_task([row for row in rows() if row.label != LEAF], TAXONOMY, 10)
 
 
 def test_random_weights_keep_the_shape_and_follow_the_seed(encoder):
@@ -85,7 +88,7 @@ def test_a_trick_carries_over_to_a_language_that_reads_alike(encoder, monkeypatc
     monkeypatch.setattr(transfer_module, "_BATCH", 16)
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
     tokenizer.enable_truncation(24)
-    found = transfer(
+    found = zero_shot(
         lambda seed: load_base(str(encoder), TAXONOMY, 0.0), tokenizer, rows(), TAXONOMY, (1,), 300, ("th",)
     )
     assert found["th"]["auroc"][0] > 0.8 and found["th"]["rows"] == 48
@@ -114,8 +117,10 @@ def test_the_command_prints_and_writes_every_figure(encoder, tmp_path, capsys, m
     assert main([*command, "--out", str(out)]) == 0
     found = json.loads(out.read_text())
     means = {f"mean_{figure}" for figure in ("recall_at_1pct", "recall_near_1pct", "auroc")}
-    assert set(found["transfer"]) == {*LANGUAGES, f"ten rows of {LEAF}"} | means
-    assert len(found["transfer"]["th"]["auroc"]) == 1
+    assert set(found["zero_shot"]) == {*LANGUAGES} | means
+    assert set(found["few_shot"]) == {f"{shots} rows of {LEAF}" for shots in SHOTS}
+    assert len(found["few_shot"][f"20 rows of {LEAF}"]["elsewhere"]["auroc"]) == 1
+    assert len(found["zero_shot"]["th"]["auroc"]) == 1
     assert "th, seed 1: recall at 1 %" in capsys.readouterr().out
 
 

@@ -15,7 +15,7 @@ from forewarn.training.data.dataset import read_split
 from forewarn.training.encoders import encoder_folder, pretraining_record
 from forewarn.training.model import load_base, random_weights
 from forewarn.training.pretrain.probe import probe_pairs, retrieval
-from forewarn.training.pretrain.transfer import transfer
+from forewarn.training.pretrain.transfer import few_shot, zero_shot
 from forewarn.training.run_folder import write_json
 from forewarn.training.text import text_folder
 from tokenizers import Tokenizer
@@ -39,6 +39,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--text", type=Path, help="folder of public text (default: FOREWARN_TEXT)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[7], help="one fine-tuning a task each (default: 7)")
     parser.add_argument("--steps", type=int, default=500, help="batches of 64 a fine-tuning (default: 500)")
+    parser.add_argument(
+        "--tasks", nargs="+", choices=("zero-shot", "few-shot"), default=["zero-shot", "few-shot"], help="default: both"
+    )
     parser.add_argument("--out", type=Path, help="write all figures to this JSON file")
     args = parser.parse_args(argv)
     encoder = encoder_folder(args.encoder)
@@ -53,9 +56,9 @@ def main(argv: Sequence[str]) -> int:
     if args.random or not pairs:
         _say("retrieval is left out" + ("" if args.random else ": no probe sentences; set FOREWARN_TEXT or --text"))
     else:
-        found = retrieval(base.base_model, tokenizer, pairs)
-        figures["retrieval"] = found
-        _say(f"retrieval: mean {np.mean(list(found.values())):.3f} over {len(found)} languages")
+        translated = retrieval(base.base_model, tokenizer, pairs)
+        figures["retrieval"] = translated
+        _say(f"retrieval: mean {np.mean(list(translated.values())):.3f} over {len(translated)} languages")
 
     def fresh(seed: int) -> PreTrainedModel:
         set_seed(seed)
@@ -64,12 +67,16 @@ def main(argv: Sequence[str]) -> int:
 
     tokenizer.enable_truncation(min(128, base.config.max_position_embeddings))
     rows = [*read_split(args.data, "train"), *read_split(args.data, "validation")]
-    transferred = transfer(fresh, tokenizer, rows, taxonomy, tuple(args.seeds), args.steps, log=_say)
-    figures["transfer"] = transferred
-    for name, words in (("recall_at_1pct", "recall at 1 % false alarms"), ("auroc", "AUROC")):
-        means = transferred[f"mean_{name}"]
-        by_seed = ", ".join(f"{mean:.3f}" for mean in means)
-        _say(f"zero-shot {words}, mean over languages: {np.mean(means):.3f} (by seed: {by_seed})")
+    common = (fresh, tokenizer, rows, taxonomy, tuple(args.seeds), args.steps)
+    if "zero-shot" in args.tasks:
+        found = zero_shot(*common, log=_say)
+        figures["zero_shot"] = found
+        for name, words in (("recall_at_1pct", "recall at 1 % false alarms"), ("auroc", "AUROC")):
+            means = found[f"mean_{name}"]
+            by_seed = ", ".join(f"{mean:.3f}" for mean in means)
+            _say(f"zero-shot {words}, mean over languages: {np.mean(means):.3f} (by seed: {by_seed})")
+    if "few-shot" in args.tasks:
+        figures["few_shot"] = few_shot(*common, log=_say)
     if args.out:
         write_json(args.out, figures)
     return 0

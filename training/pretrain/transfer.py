@@ -1,8 +1,8 @@
-"""Does what is learned in some languages carry over to another, and from ten examples to a new trick?
+"""Does what is learned in some languages carry over to another, and from a few examples to a new trick?
 
 Short fine-tunings of one encoder, alike for every encoder and seed, on the training and validation splits alone, so
-that recipes can be chosen by them. Zero-shot: nothing in the tested languages is trained on. Few-shot: ten rows of the
-tested leaf are.
+that recipes can be chosen by them. Zero-shot: nothing in the tested languages is trained on. Few-shot: none, ten or
+twenty rows of the tested leaf are.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from transformers import PreTrainedModel
 
 LANGUAGES = ("zh-Hans", "th", "hi", "ar", "sw")  # five writing systems, one language with little text
 LEAF = "tax_rebate"
-SHOTS = 10
+SHOTS = (0, 10, 20)
 _BATCH = 64
 _LEARNING_RATE = 4e-4
 
@@ -61,8 +61,8 @@ def zero_shot_task(rows: list[Row], languages: tuple[str, ...] = LANGUAGES) -> T
     return Task("zero-shot", train, test)
 
 
-def few_shot_task(rows: list[Row], taxonomy: Taxonomy, seed: int = 7) -> Task:
-    """Train on ten rows of a leaf; test on its others against a tenth of the honest groups, which are not trained on.
+def few_shot_task(rows: list[Row], taxonomy: Taxonomy, shots: int, seed: int = 7) -> Task:
+    """Train on `shots` rows of a leaf and everything else; test on a tenth of all groups, and on all else of the leaf.
 
     Rows that are only known to be some scam stay in its training: a few of them may be that very trick.
 
@@ -70,20 +70,19 @@ def few_shot_task(rows: list[Row], taxonomy: Taxonomy, seed: int = 7) -> Task:
         ForewarnError: the data lacks the leaf.
     """
     examples = [row for row in rows if row.label == LEAF]
-    if len(examples) < SHOTS:
+    if len(examples) < max(SHOTS):
         raise ForewarnError(
-            f"probe: the data holds {len(examples)} rows of {LEAF} ({SHOTS} and more are needed); build it with our "
-            "own scripts"
+            f"probe: the data holds {len(examples)} rows of {LEAF} ({max(SHOTS)} and more are needed); build it with "
+            "our own scripts"
         )
-    chosen = random.Random(seed).sample(examples, SHOTS)
-    shots, near = {id(row) for row in chosen}, {row.group for row in chosen}
-    is_scam = truths([row.label for row in rows], taxonomy)[0]
-    honest = {row.group for row, scam in zip(rows, is_scam, strict=True) if scam == 0}
-    honest_test = {group for group in honest if random.Random(group).random() < 0.1}
+    # More shots are the fewer ones and others besides, and what is tested is the same for all.
+    drawn = random.Random(seed).sample(examples, max(SHOTS))
+    given, near = {id(row) for row in drawn[:shots]}, {row.group for row in drawn}
+    held_out = {row.group for row in rows if row.label != LEAF and random.Random(row.group).random() < 0.1}
     return Task(
-        f"ten rows of {LEAF}",
-        [row for row in rows if (row.label != LEAF or id(row) in shots) and row.group not in honest_test],
-        [row for row in rows if (row.label == LEAF and row.group not in near) or row.group in honest_test],
+        f"{shots} rows of {LEAF}",
+        [row for row in rows if (row.label != LEAF or id(row) in given) and row.group not in held_out],
+        [row for row in rows if row.group in held_out or (row.label == LEAF and row.group not in near)],
     )
 
 
@@ -127,7 +126,7 @@ def scores(model: PreTrainedModel, tokenizer: Tokenizer, rows: list[Row], taxono
     return scam_probability(logits.numpy(), taxonomy)
 
 
-def transfer(
+def zero_shot(
     fresh: Callable[[int], PreTrainedModel],
     tokenizer: Tokenizer,
     rows: list[Row],
@@ -137,49 +136,93 @@ def transfer(
     languages: tuple[str, ...] = LANGUAGES,
     log: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Run both tasks with every seed.
+    """What carries over to languages of which nothing is trained on, all left out of one fine-tuning a seed.
 
     Args:
         fresh: a seed to a classifier that has not been fine-tuned (its head, or all of it, random under that seed).
         tokenizer: truncates to what the model reads.
         rows: training and validation rows.
         taxonomy: the labels.
-        seeds: one fine-tuning a task each.
+        seeds: one fine-tuning each.
         steps: batches of 64 a fine-tuning.
-        languages: tested without being trained on, all left out of one fine-tuning.
+        languages: what is tested.
         log: told each figure as it is there.
 
     Returns:
-        A language, or the few-shot task -> {"rows": n, and a seed each: "recall_at_1pct", "recall_near_1pct" (the mean
-        at 0.5 to 2 %, which jumps less), "auroc"}; and "mean_recall_at_1pct", "mean_recall_near_1pct" and "mean_auroc"
-        over the languages, a seed.
+        A language -> {"rows": n, and a seed each: "recall_at_1pct", "recall_near_1pct" (the mean at 0.5 to 2 %, which
+        jumps less), "auroc"}; and each figure's mean over the languages, a seed, as "mean_recall_at_1pct" and so on.
     """
-    few, zero = few_shot_task(rows, taxonomy), zero_shot_task(rows, languages)
+    task = zero_shot_task(rows, languages)
+    test, truth = _decided(task.test, taxonomy)
+    language = np.array([row.language for row in test])
+    result: dict[str, Any] = {name: {"rows": int((language == name).sum())} for name in languages}
+    for seed in seeds:
+        model = fresh(seed)
+        short_finetune(model, tokenizer, task.train, steps, seed, taxonomy)
+        risk = scores(model, tokenizer, test, taxonomy)
+        for name in languages:
+            mine = language == name
+            figures = _figures(risk[mine], truth[mine])
+            for figure, value in figures.items():
+                result[name].setdefault(figure, []).append(value)
+            log(f"{name}, seed {seed}: {_in_words(figures)}")
+    for figure in ("recall_at_1pct", "recall_near_1pct", "auroc"):
+        columns = zip(*(result[name][figure] for name in languages), strict=True)
+        result[f"mean_{figure}"] = [float(np.mean(column)) for column in columns]
+    return result
+
+
+def few_shot(
+    fresh: Callable[[int], PreTrainedModel],
+    tokenizer: Tokenizer,
+    rows: list[Row],
+    taxonomy: Taxonomy,
+    seeds: tuple[int, ...],
+    steps: int,
+    log: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """What some rows of a new trick bring, and what they cost elsewhere. Arguments as of `zero_shot`.
+
+    Returns:
+        "N rows of LEAF" -> {"leaf": figures of that leaf against honest rows, "elsewhere": of all other scams}, each
+        with "rows" and a seed each "recall_at_1pct", "recall_near_1pct" and "auroc".
+    """
     result: dict[str, Any] = {}
-    for task, slices in ((zero, languages), (few, (few.name,))):
-        is_scam = truths([row.label for row in task.test], taxonomy)[0]
-        test = [row for row, scam in zip(task.test, is_scam, strict=True) if scam >= 0]
-        truth = is_scam[is_scam >= 0] == 1
-        language = np.array([row.language for row in test])
+    for shots in SHOTS:
+        task = few_shot_task(rows, taxonomy, shots)
+        test, truth = _decided(task.test, taxonomy)
+        leaf = np.array([row.label == LEAF for row in test])
+        sides = {"leaf": leaf | ~truth, "elsewhere": ~leaf}
+        found: dict[str, Any] = {side: {"rows": int(mask.sum())} for side, mask in sides.items()}
         for seed in seeds:
             model = fresh(seed)
             short_finetune(model, tokenizer, task.train, steps, seed, taxonomy)
             risk = scores(model, tokenizer, test, taxonomy)
-            for name in slices:
-                mine = language == name if task is zero else np.ones(len(test), dtype=bool)
-                found = result.setdefault(name, {"rows": int(mine.sum())})
-                figures = {
-                    "recall_at_1pct": recall_at_fpr(risk[mine], truth[mine], 0.01),
-                    "recall_near_1pct": recall_near_1pct(risk[mine], truth[mine]),
-                    "auroc": auroc(risk[mine], truth[mine]),
-                }
+            for side, mask in sides.items():
+                figures = _figures(risk[mask], truth[mask])
                 for figure, value in figures.items():
-                    found.setdefault(figure, []).append(float(value))
-                log(
-                    f"{name}, seed {seed}: recall at 1 % {figures['recall_at_1pct']:.3f}, near it "
-                    f"{figures['recall_near_1pct']:.3f}, AUROC {figures['auroc']:.3f}"
-                )
-    for figure in ("recall_at_1pct", "recall_near_1pct", "auroc"):
-        columns = zip(*(result[language][figure] for language in languages), strict=True)
-        result[f"mean_{figure}"] = [float(np.mean(column)) for column in columns]
+                    found[side].setdefault(figure, []).append(value)
+                log(f"{task.name}, {side}, seed {seed}: {_in_words(figures)}")
+        result[task.name] = found
     return result
+
+
+def _decided(rows: list[Row], taxonomy: Taxonomy) -> tuple[list[Row], np.ndarray]:
+    """The rows that are certainly scam or certainly not, and which of them are."""
+    is_scam = truths([row.label for row in rows], taxonomy)[0]
+    return [row for row, scam in zip(rows, is_scam, strict=True) if scam >= 0], is_scam[is_scam >= 0] == 1
+
+
+def _figures(risk: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    return {
+        "recall_at_1pct": float(recall_at_fpr(risk, truth, 0.01)),
+        "recall_near_1pct": recall_near_1pct(risk, truth),
+        "auroc": float(auroc(risk, truth)),
+    }
+
+
+def _in_words(figures: dict[str, float]) -> str:
+    return (
+        f"recall at 1 % {figures['recall_at_1pct']:.3f}, near it {figures['recall_near_1pct']:.3f}, "
+        f"AUROC {figures['auroc']:.3f}"
+    )
