@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test test-web test-android lint bundle clean
+.PHONY: serve test stores test-web test-android lint bundle clean
 
 serve: .venv/serve.done  ## start the scoring service with the shipped bundle
 	$(BIN)/forewarn serve
 
 test: .venv/dev.done  ## run every test
 	$(BIN)/python -m pytest -n 2
+
+stores:  ## PostgreSQL, Redis and nginx from Debian's packages, with which `make test` leaves out nothing
+	{ command -v redis-server && command -v nginx && ls /usr/lib/postgresql/*/bin/postgres /usr/lib/nginx/modules/ngx_stream_module.so; } > /dev/null || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql redis-server nginx-light libnginx-mod-stream; }
 
 test-web: .venv/serve.done mobile_bundle/web/node_modules/.package-lock.json  ## the web and Node client, in Node and in Chromium (needs both)
 	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py

@@ -14,6 +14,7 @@ from forewarn.inference.errors import ForewarnError, MissingExtraError
 COMMANDS: dict[str, tuple[str, str | None, str]] = {
     "score": ("forewarn.inference.cli_score", None, "score messages from arguments, a file or standard input"),
     "serve": ("forewarn.inference.cli_serve", "serve", "run the HTTP scoring service"),
+    "keys": ("forewarn.inference.cli_keys", "serve", "make, list and revoke keys of the HTTP service"),
     "data": ("forewarn.training.data.cli", "train", "list, fetch, build and count the labelled data"),
     "pretrain": ("forewarn.training.cli_pretrain", "train", "pretrain the encoder on public text"),
     "probe": ("forewarn.training.cli_probe", "train", "compare encoders: retrieval, zero-shot and few-shot transfer"),
@@ -26,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str | None, str]] = {
 
 # Top-level modules that belong to our extras; a failed import of anything else is a bug and shows its traceback.
 _EXTRA_MODULES = {
-    "fastapi", "starlette", "uvicorn", "pydantic", "pydantic_core", "pydantic_settings", "prometheus_client",
+    "fastapi", "starlette", "uvicorn", "pydantic", "pydantic_core", "pydantic_settings", "prometheus_client", "limits",
     "torch", "transformers", "datasets", "accelerate", "pyarrow", "datasketch",
     "sklearn", "matplotlib", "jinja2", "yaml", "openpyxl", "httpx", "onnx", "onnxscript", "tqdm",
     "scipy", "safetensors", "joblib", "babel", "phonenumbers", "faker", "persiantools", "py3langid",

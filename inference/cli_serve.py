@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import json
 import os
 import shlex
@@ -22,9 +23,10 @@ from forewarn.inference.bundle import Bundle
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.service.app import CONFIG_VARIABLE, create_app
+from forewarn.inference.service.keys_store import open_store
 from forewarn.inference.service.logs import configure_logging
 from forewarn.inference.service.metrics import FOLDER_VARIABLE
-from forewarn.inference.service.settings import PREFIX, load_settings
+from forewarn.inference.service.settings import PREFIX, Settings, load_settings
 from uvicorn.supervisors import Multiprocess
 
 _SAMPLE = "Your parcel is held at customs. Pay the fee today: http://parcel-fee.example/pay"
@@ -69,23 +71,50 @@ def listen(host: str, port: int, send_timeout_s: float) -> socket.socket:
     return listener
 
 
-def what_to_try(version: str, address: str) -> str:
+def check_lock(listener: socket.socket, settings: Settings) -> None:
+    """Refuse to let the network in without keys; with keys, see that they can be read.
+
+    Args:
+        listener: what was bound: some names of hosts mean every address.
+        settings: of the service.
+
+    Raises:
+        ForewarnError: the service would be open beyond this machine, or the store of keys cannot be used.
+    """
+    if settings.keys:
+        store = open_store(settings.keys)
+        try:
+            none = all(key.revoked for key in store.all())
+        finally:
+            store.close()
+        if none:
+            print("forewarn: no key works yet; make one with: forewarn keys add NAME", file=sys.stderr)
+    elif not settings.open and not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+        raise ForewarnError(
+            f"anyone who reaches --host may use the service: set {PREFIX}KEYS to a store of keys (forewarn keys), "
+            f"or {PREFIX}OPEN=1 if the network around it is locked"
+        )
+
+
+def what_to_try(version: str, address: str, locked: bool = False) -> str:
     """The text that greets whoever started the service.
 
     Args:
         version: the model's version.
         address: where the service answers, as http://host:port.
+        locked: whether it asks for a key.
 
     Returns:
-        A curl line that works as it stands, and the address of the API documentation.
+        A curl line that works as it stands (with a key in $KEY, if locked), and the address of the API documentation.
     """
     body = json.dumps({"messages": [{"id": "1", "text": _SAMPLE}]})
+    key = ' -H "Authorization: Bearer $KEY"' if locked else ""
     return "\n".join(
         [
             f"forewarn {version} listens on {address} (Ctrl+C stops it)",
             "",
             "Try:",
-            f"  curl -s {address}/v1/score -H 'Content-Type: application/json' -d {shlex.quote(body)}",
+            f"  curl -s {address}/v1/score{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}",
             "",
             f"API description: {address}/openapi.json",
         ]
@@ -102,7 +131,8 @@ def main(argv: Sequence[str]) -> int:
         0 once stopped, by Ctrl+C or SIGTERM.
 
     Raises:
-        ForewarnError: the address or port cannot be used, or a setting is unknown or out of range.
+        ForewarnError: the address or port cannot be used, a setting is unknown or out of range, or the service would be
+            open to the network.
         BundleError: the bundle is damaged or foreign.
     """
     args = _parser().parse_args(argv)
@@ -111,13 +141,15 @@ def main(argv: Sequence[str]) -> int:
     config = args.config or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
     settings = load_settings(config, **({"bundle": args.bundle} if args.bundle else {}))
     with listen(args.host, args.port, settings.send_timeout_s) as listener, _stopped_by_sigterm():
+        check_lock(listener, settings)
         bundle = Bundle.open(settings.bundle)
         # With workers the parent loads it too: a bad bundle must end here, not be retried in every worker for ever.
         classifier = ScamClassifier(bundle, settings.threads)
         golden = bundle.golden_vectors()[0]
         del bundle
         host = f"[{args.host}]" if ":" in args.host else args.host
-        print(what_to_try(classifier.version, f"http://{host}:{listener.getsockname()[1]}"), flush=True)
+        address = f"http://{host}:{listener.getsockname()[1]}"
+        print(what_to_try(classifier.version, address, locked=bool(settings.keys)), flush=True)
         configure_logging(settings.log_level)
         common: dict[str, Any] = {
             "access_log": False,

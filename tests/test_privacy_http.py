@@ -1,5 +1,6 @@
 """Marked text goes through every path of the HTTP service; no error body, log or output may hold the mark."""
 
+import contextlib
 import io
 import json
 import logging
@@ -10,9 +11,12 @@ import sys
 import pytest
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.service import Settings
+from forewarn.inference.service.keys import new_key
+from forewarn.inference.service.keys_store import open_store
 from forewarn.inference.service.logs import JsonFormatter
 from test_server import Held, serving, wait_until
 from test_service_bounds import connected, in_background, queue_length, read_answer
+from test_service_stores import free_port
 
 MARK = "zq7marked"
 TEXT = f"Dear {MARK}, your card is blocked, call +1 555 0100"
@@ -139,6 +143,79 @@ def test_a_slow_client_and_one_that_leaves_leave_no_trace(classifier, tiny_bundl
         with connected(client, *head, f"X-Request-ID: {MARK} {TEXT}") as connection:
             connection.sendall(json.dumps(message()).encode())
         assert nothing_of_it(client, caplog, capfd, json_log)
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """A store of keys, and three of them: for scoring, for metrics, and for one message a minute; and one revoked."""
+    with contextlib.closing(open_store(f"sqlite:///{tmp_path}/keys.db")) as store:
+        made = {
+            "score": new_key(MARK),
+            "metrics": new_key(MARK, ["metrics"]),
+            "slow": new_key(MARK, per_minute=1),
+            "revoked": new_key(MARK),
+        }
+        for key, _ in made.values():
+            store.add(key)
+        store.revoke(made["revoked"][0].id)
+    return f"sqlite:///{tmp_path}/keys.db", {name: token for name, (_, token) in made.items()}
+
+
+def requests_to_every_address(client, authorization):
+    """Marked texts with a header: the answers of everything that takes texts."""
+    headers = {"Authorization": authorization} if authorization else {}
+    values = (("/v1/score", {"messages": [message()]}, JSON), ("/v1/filter/apple", apple(), JSON))
+    for path, value, kind in (*values, ("/v1/score/stream", message(), NDJSON)):
+        yield client.post(path, content=json.dumps(value), params={MARK: MARK}, headers={**kind, **headers})
+
+
+def test_keys_and_what_they_are_refused_leave_no_trace(
+    classifier, tiny_bundle, caplog, capfd, json_log, keys, tmp_path
+):
+    caplog.set_level(logging.DEBUG)
+    url, tokens = keys
+    # What of a key may never be seen again: its ID too.
+    marks = [MARK, *(part for token in tokens.values() for part in token.split("_", 2)[1:])]
+    asked = [
+        (None, {401}),
+        (f"Bearer {MARK}", {401}),
+        (f"Basic {MARK}", {401}),
+        (f"Bearer fw_{'0' * 12}_{MARK:x<43}", {401}),
+        (f"Bearer {tokens['revoked']}", {401}),
+        (f"Bearer {tokens['metrics']}", {403}),
+        (f"Bearer {tokens['score']}", {200}),
+        (f"Bearer {tokens['slow']}", {200, 429}),
+    ]
+    with serving(classifier, tiny_bundle, Settings(keys=url, keys_refresh_s=0.2), log_level="debug") as client:
+        texts = []
+        for authorization, statuses in asked:
+            answers = list(requests_to_every_address(client, authorization))
+            assert {x.status_code for x in answers} == statuses
+            # The caller's own id comes back with a verdict, and nothing else.
+            texts += [
+                f"{x.headers} {x.text.replace(json.dumps({'id': MARK})[1:-1].replace(' ', ''), '')}" for x in answers
+            ]
+        texts.append(client.get("/metrics", headers={"Authorization": f"Bearer {tokens['metrics']}"}).text)
+        assert "rate_limited" in texts[-1] and "scope_missing" in texts[-1] and "key_invalid" in texts[-1]
+    texts.append(written(caplog, capfd, json_log))
+    assert "key_missing" in texts[-1]
+    assert not [mark for mark in marks for text in texts if mark in text]
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert not [token for token in tokens.values() if token.split("_", 2)[2].encode() in stored]
+    assert TEXT.encode() not in stored and b"+" + MARK.encode() not in stored
+
+
+def test_a_store_that_is_down_leaves_no_trace(classifier, tiny_bundle, caplog, capfd, json_log):
+    caplog.set_level(logging.DEBUG)
+    _, token = new_key(MARK)
+    url = f"redis://{MARK}:{MARK}@127.0.0.1:{free_port()}/0"
+    with serving(classifier, tiny_bundle, Settings(keys=url, keys_refresh_s=0.2), log_level="debug") as client:
+        answers = list(requests_to_every_address(client, f"Bearer {token}"))
+        assert {x.status_code for x in answers} == {503}
+        told = "".join(f"{x.headers} {x.text}" for x in answers) + client.get("/readyz").text
+    told += written(caplog, capfd, json_log)
+    assert "store_unavailable" in told and "the keys could not be read" in told
+    assert not [mark for mark in (MARK, *token.split("_", 2)[1:]) if mark in told]
 
 
 BAD_REQUESTS = {

@@ -79,8 +79,8 @@ def test_over_the_queue_limit_a_request_is_refused_whole_and_the_others_are_answ
 
 def test_explanations_do_not_hold_up_others_and_are_not_held_up(tiny_classifier, tiny_bundle):
     class HeldExplanations(Held):
-        def score(self, texts, explain=False, locale=None):
-            return super().score(texts, explain, locale) if explain else self.inner.score(texts)
+        def score(self, texts, explain=False, locale=None, senders=None):
+            return super().score(texts, explain, locale, senders) if explain else self.inner.score(texts)
 
     held = HeldExplanations(tiny_classifier)
     with serving(held, tiny_bundle, Settings()) as client:

@@ -23,6 +23,8 @@ from forewarn.inference.service.apple import AppleAnswer, AppleQuery, apple_answ
 from forewarn.inference.service.body import DEADLINE_HEADER, Bodies, Draining, deadline_of
 from forewarn.inference.service.errors import Refusal
 from forewarn.inference.service.guard import Guard
+from forewarn.inference.service.keys_access import OPEN, Access, KeyCheck
+from forewarn.inference.service.keys_store import open_store
 from forewarn.inference.service.logs import LOGGER, configure_logging
 from forewarn.inference.service.metrics import Metrics
 from forewarn.inference.service.schema import (
@@ -64,10 +66,11 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
         The ASGI application, for uvicorn or a test client.
 
     Raises:
-        ForewarnError: a setting in the environment is out of range.
+        ForewarnError: a setting in the environment is out of range, or the store of keys is no store.
     """
     settings = settings or load_settings()
     metrics = Metrics()
+    access = Access(open_store(settings.keys) if settings.keys else None, settings.keys_refresh_s, metrics)
     scorer = Scorer(classifier, golden, settings, metrics)
     draining = Draining()
 
@@ -76,12 +79,14 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
         # Access lines hold the query string, where a mistaken caller may put text; off whoever configured the logging.
         logging.getLogger("uvicorn.access").disabled = True
         loop = asyncio.get_running_loop()
+        await access.start()
         scorer.start()
         probe = asyncio.create_task(scorer.ready())
         with _when_told_to_stop(lambda: loop.call_soon_threadsafe(draining.begin)):
             yield
         probe.cancel()
         scorer.stop()
+        await access.stop()
 
     app = FastAPI(
         title="forewarn",
@@ -97,12 +102,15 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_error)
     bodies = Bodies(settings)
-    _add_scoring(app, classifier, scorer, settings, bodies, StreamScorer(scorer, settings, metrics, draining))
-    _add_apple(app, scorer, settings, bodies)
-    _add_about(app, classifier, scorer, metrics, draining)
+    streams = StreamScorer(scorer, access, settings, metrics, draining)
+    _add_scoring(app, classifier, scorer, access, settings, bodies, streams)
+    _add_apple(app, scorer, access, settings, bodies)
+    _add_about(app, classifier, scorer, access, metrics, draining)
     routes = frozenset(getattr(route, "path", "") for route in app.routes)
+    if settings.keys:
+        app.add_middleware(KeyCheck, access=access, routes=routes)
     app.add_middleware(Guard, metrics=metrics, routes=routes, send_timeout_s=settings.send_timeout_s)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, locked=bool(settings.keys))  # type: ignore[method-assign]
     return app
 
 
@@ -125,6 +133,7 @@ def _add_scoring(
     app: FastAPI,
     classifier: ScamClassifier,
     scorer: Scorer,
+    access: Access,
     settings: Settings,
     bodies: Bodies,
     streams: StreamScorer,
@@ -150,6 +159,7 @@ def _add_scoring(
             request.state.messages = len(asked.messages)
             for i, message in enumerate(asked.messages):
                 check_length(message.text, f"messages[{i}].text", settings)
+            await access.charge(request, len(asked.messages))
             messages = [Asked(x.text, x.sender, x.locale) for x in asked.messages]
             if asked.explain:
                 verdicts = await scorer.explain(messages, deadline)
@@ -185,7 +195,7 @@ def _add_scoring(
         return streams.answer(request)
 
 
-def _add_apple(app: FastAPI, scorer: Scorer, settings: Settings, bodies: Bodies) -> None:
+def _add_apple(app: FastAPI, scorer: Scorer, access: Access, settings: Settings, bodies: Bodies) -> None:
     @app.post(
         "/v1/filter/apple",
         response_model=AppleAnswer,
@@ -200,6 +210,7 @@ def _add_apple(app: FastAPI, scorer: Scorer, settings: Settings, bodies: Bodies)
             asked = parse(AppleQuery, body)
             request.state.messages = 1
             check_length(asked.query.message.text, "query.message.text", settings)
+            await access.charge(request, 1)
             [verdict] = await scorer.score([Asked(asked.query.message.text, asked.query.sender)], deadline)
         return Response(to_json(apple_answer(verdict)), media_type=_JSON)
 
@@ -211,7 +222,9 @@ def _add_apple(app: FastAPI, scorer: Scorer, settings: Settings, bodies: Bodies)
         return {"messagefilter": {"apps": settings.apple_app_ids}}
 
 
-def _add_about(app: FastAPI, classifier: ScamClassifier, scorer: Scorer, metrics: Metrics, draining: Draining) -> None:
+def _add_about(
+    app: FastAPI, classifier: ScamClassifier, scorer: Scorer, access: Access, metrics: Metrics, draining: Draining
+) -> None:
     manifest = classifier.manifest
 
     @app.get("/v1/labels", tags=["model"])
@@ -236,6 +249,8 @@ def _add_about(app: FastAPI, classifier: ScamClassifier, scorer: Scorer, metrics
         """The model has answered a golden vector rightly: send traffic. 503 until then, and while stopping."""
         if draining.on:
             raise Refusal("draining")
+        if not access.ready:
+            raise Refusal("store_unavailable")
         if not await scorer.ready():
             raise Refusal("not_ready")
         return {"status": "ready"}
@@ -305,8 +320,8 @@ def _takes(model: str, media_type: str = _JSON, deadline: bool = True) -> dict[s
     return described
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The API's description, with the models that handlers read themselves."""
+def _openapi(app: FastAPI, locked: bool) -> dict[str, Any]:
+    """The API's description, with the models that handlers read themselves, and where `locked` with the key."""
     if not app.openapi_schema:
         described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         _, definitions = models_json_schema(
@@ -314,5 +329,11 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             ref_template=_SCHEMAS,
         )
         described["components"]["schemas"] |= definitions["$defs"]
+        if locked:
+            described["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            described["security"] = [{"key": []}]
+            for path in OPEN & described["paths"].keys():
+                for operation in described["paths"][path].values():
+                    operation["security"] = []
         app.openapi_schema = described
     return app.openapi_schema

@@ -14,6 +14,9 @@ from starlette.responses import JSONResponse
 _KINDS: dict[str, tuple[int, str]] = {
     "invalid_json": (400, "the body is not valid JSON in UTF-8"),
     "bad_request": (400, "the request could not be read"),
+    "key_missing": (401, "this service needs a key: send the header Authorization: Bearer KEY"),
+    "key_invalid": (401, "the key is not known here or was revoked; ask whoever runs the service for another"),
+    "scope_missing": (403, "the key is good, but not for this address; ask for one with the scope that it needs"),
     "not_found": (404, "no such address; GET /openapi.json lists what is there"),
     "method_not_allowed": (405, "this address does not take this method; GET /openapi.json lists which it takes"),
     "read_timeout": (408, "the body did not arrive in time; send it faster or send less"),
@@ -23,14 +26,22 @@ _KINDS: dict[str, tuple[int, str]] = {
     "unsupported_media_type": (415, "send JSON with the header Content-Type: application/json"),
     "invalid_request": (422, "the request does not fit"),
     "overloaded": (429, "too much is waiting already, nothing of this request was kept; try again later"),
+    "rate_limited": (429, "the key's messages for this minute are used up; nothing was scored, try again later"),
     "internal_error": (500, "the service failed on this request; nothing of it was kept"),
     "not_ready": (503, "the model has not answered its first text rightly yet; ask again shortly"),
+    "store_unavailable": (503, "the key cannot be checked: the store of keys does not answer; try again shortly"),
     "draining": (503, "the service is stopping; send the rest again"),
     "deadline_exceeded": (504, "not answered by the deadline; send less, or allow more in X-Request-Deadline-Ms"),
 }
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
-# After these the rest of the body is not worth reading.
-_CLOSES = {"body_too_large", "draining"}
+# What every answer with a code carries. After some the rest of the body is not worth reading.
+_HEADERS = {
+    "body_too_large": {"Connection": "close"},
+    "draining": {"Connection": "close"},
+    "key_missing": {"WWW-Authenticate": "Bearer"},
+    "key_invalid": {"WWW-Authenticate": "Bearer"},
+    "store_unavailable": {"Retry-After": "5"},
+}
 
 # pydantic's error types in our words. Its own messages are left out: some quote the input.
 _REASONS = {
@@ -64,7 +75,7 @@ class Refusal(Exception):
         self.code = code
         self.status, fixed = _KINDS[code]
         self.message = message or fixed
-        self.headers = {**({"Connection": "close"} if code in _CLOSES else {}), **(headers or {})}
+        self.headers = {**_HEADERS.get(code, {}), **(headers or {})}
         super().__init__(code)
 
     def body(self, line: int | None = None) -> dict[str, Any]:
@@ -79,7 +90,16 @@ class Refusal(Exception):
 
 def overloaded(seconds: float) -> Refusal:
     """429: come back in about so many seconds."""
-    return Refusal("overloaded", headers={"Retry-After": str(min(60, max(1, math.ceil(seconds))))})
+    return Refusal("overloaded", headers=_retry_after(min(60, seconds)))
+
+
+def rate_limited(seconds: float) -> Refusal:
+    """429: a key's limit lets more through in about so many seconds."""
+    return Refusal("rate_limited", headers=_retry_after(seconds))
+
+
+def _retry_after(seconds: float) -> dict[str, str]:
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def of_status(status: int, headers: Mapping[str, str] | None = None) -> Refusal:

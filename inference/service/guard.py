@@ -1,4 +1,5 @@
-"""The outermost layer of every request: its correlation id, its time limit for sending, its log line and its count.
+"""The outermost layer of every request: its correlation id and security headers, its time limit for sending, its log
+line and its count.
 
 It answers 500 itself to whatever was not caught. Starlette's own catch-all would re-raise to uvicorn, which logs the
 exception's message, and that may quote text.
@@ -20,6 +21,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ID_HEADER = b"x-request-id"
+# Answers are about people's messages: nothing on the way may keep them, or take them for a web page.
+_SECURITY_HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # What nginx logs for a client that left before its answer.
 _CLIENT_GONE = 499
@@ -83,7 +86,7 @@ class _Exchange:
     async def _timed_send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            message["headers"] = [*message.get("headers", []), (ID_HEADER, self._id)]
+            message["headers"] = [*message.get("headers", []), *_SECURITY_HEADERS, (ID_HEADER, self._id)]
         try:
             async with asyncio.timeout(self._guard.send_timeout_s):
                 await self._send(message)

@@ -44,6 +44,8 @@ class Metrics:
         self.cache_hits = counter("cache_hits", "Messages answered from the cache")
         self.cache_misses = counter("cache_misses", "Messages that were not in the cache")
         self.cache_bytes = gauge("cache_bytes", "Memory that the cache uses")
+        # `use` is keys or limits.
+        self.store_errors = counter("store_errors", "Times the store of keys did not answer", "use")
         # `lane` is score or explain.
         self.queue = gauge("queue_messages", "Messages that wait for the model", "lane")
         self.queue_wait = histogram("queue_wait_seconds", "From arrival to the model", _SECONDS, "lane")

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
         [], description="TEAMID.bundle.id of the apps whose message filter may ask here; commas between them."
     )
 
+    keys: str | None = Field(None, repr=False, description="URL of the store of API keys; none is an open service.")
+    keys_refresh_s: float = Field(5, ge=0.1, le=3600, description="Until a new or revoked key counts as such.")
+    open: bool = Field(False, description="Listen beyond this machine without keys: whoever reaches it may ask.")
+
     max_messages: int = Field(512, ge=1, description="Messages a request.")
     max_characters: int = Field(100_000, ge=1, description="Characters a message.")
     max_body_bytes: int = Field(8 * MiB, ge=1024, description="Bytes a request body (a stream may be of any length).")

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from forewarn.inference.service.body import Draining, read_lines
-from forewarn.inference.service.errors import Refusal, place
+from forewarn.inference.service.errors import Refusal, place, rate_limited
+from forewarn.inference.service.keys_access import Access
 from forewarn.inference.service.logs import LOGGER
 from forewarn.inference.service.metrics import Metrics
 from forewarn.inference.service.schema import InputMessage, check_length, parse
@@ -59,8 +60,11 @@ class StreamedAnswer(Response):
 class StreamScorer:
     """Answers the lines of streams."""
 
-    def __init__(self, scorer: Scorer, settings: Settings, metrics: Metrics, draining: Draining) -> None:
+    def __init__(
+        self, scorer: Scorer, access: Access, settings: Settings, metrics: Metrics, draining: Draining
+    ) -> None:
         self._scorer = scorer
+        self._access = access
         self._settings = settings
         self._metrics = metrics
         self._draining = draining
@@ -83,7 +87,7 @@ class StreamScorer:
         try:
             async for lines in read_lines(request, self._settings, self._draining):
                 for start in range(0, len(lines), self._group):
-                    results = await self._results(lines[start : start + self._group])
+                    results = await self._results(request, lines[start : start + self._group])
                     request.state.messages += len(results)
                     if results:
                         yield b"".join(to_json(result) + b"\n" for result in results)
@@ -94,8 +98,12 @@ class StreamScorer:
             request.state.reason = refusal.code
             yield to_json(refusal.body(line=last + 1)) + b"\n"
 
-    async def _results(self, lines: list[tuple[int, bytes | None]]) -> list[dict[str, Any]]:
-        """Verdicts and errors for some lines, in order; blank lines give nothing."""
+    async def _results(self, request: Request, lines: list[tuple[int, bytes | None]]) -> list[dict[str, Any]]:
+        """Verdicts and errors for some lines, in order; blank lines give nothing.
+
+        Raises:
+            Refusal: 401 if the key was revoked meanwhile.
+        """
         good: list[tuple[int, InputMessage]] = []
         results: dict[int, dict[str, Any]] = {}
         for number, line in lines:
@@ -107,6 +115,10 @@ class StreamScorer:
                 good.append((number, self._message(content)))
             except Refusal as refusal:
                 results[number] = self._error(refusal, number)
+        allowed, wait = await self._access.take(request, len(good))
+        for number, _ in good[allowed:]:
+            results[number] = self._error(rate_limited(wait), number)
+        del good[allowed:]
         deadline = asyncio.get_running_loop().time() + self._settings.deadline_ms / 1000
         try:
             asked = [Asked(message.text, message.sender, message.locale) for _, message in good]
