@@ -229,6 +229,7 @@ def _fill(
         sources=sources,
         sources_assumed=not named,
         pretraining=source.info.get("pretraining"),
+        taught=source.info.get("taught", False),
         tried=[x.to_dict() for x in tried],
         chosen=best.candidate.name,
         gate=best.report,

@@ -19,7 +19,7 @@ from forewarn.training.config import TrainConfig, load_config
 from forewarn.training.data.dataset import write_split
 from forewarn.training.data.rows import Row
 from forewarn.training.finetune import average_checkpoints
-from forewarn.training.model import allowed_leaves, coarse_loss
+from forewarn.training.model import allowed_leaves, coarse_loss, distilled_loss
 from forewarn.training.tokenizer import check_scripts, new_tokenizer, train_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,6 +184,38 @@ def test_a_training_learns_and_leaves_a_standard_checkpoint(run):
     assert logits.shape == (1, 21) and model.config.id2label[1] == TAXONOMY.names[1]
     assert {"config.yaml", "metrics.json", "environment.json"} <= {p.name for p in config.out.iterdir()}
     assert json.loads((config.out / "model" / "forewarn.json").read_text())["data_fingerprint"] == "f" * 64
+
+
+def test_a_teacher_is_learned_beside_the_labels():
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    allowed = torch.tensor([[True, True, False], [False, True, False]])
+    teacher = torch.softmax(torch.tensor([[1.0, 1.0, 0.0], [0.0, 3.0, 0.0]]), dim=-1)
+    cross = -(teacher * torch.log_softmax(logits, dim=-1)).sum(dim=-1).mean()
+    own = coarse_loss(logits, allowed)
+    assert torch.allclose(distilled_loss(logits, allowed, 0.0, teacher, 0.25), 0.75 * own + 0.25 * cross)
+    assert torch.equal(distilled_loss(logits, allowed, 0.0, None, 0.25), own)
+
+
+def test_a_smaller_model_learns_from_a_checkpoint_with_a_cut_tokenizer(run, tmp_path):
+    config, _ = run
+    folder = config.out / "model"
+    small = config.model_copy(
+        update={
+            "out": tmp_path / "small",
+            "teacher": folder,
+            "teacher_share": 1.0,  # no label is looked at
+            "tokenizer": config.tokenizer.model_copy(update={"path": folder / "tokenizer.json", "vocabulary": 90}),
+            "model": config.model.model_copy(update={"hidden": 16, "embedding": 8}),
+        }
+    )
+    metrics = train(small)
+    assert metrics["blend"]["validation"]["both"]["auroc"] > 0.9
+    pieces = [json.loads((f / "tokenizer.json").read_text())["model"]["vocab"] for f in (folder, small.out / "model")]
+    assert len(pieces[1]) <= 90 < len(pieces[0])
+    assert all(round(score, 4) == score for _, score in pieces[1])
+    assert json.loads((small.out / "model" / "forewarn.json").read_text())["taught"] is True
+    with pytest.raises(ForewarnError, match="not a checkpoint folder"):
+        train(small.model_copy(update={"out": tmp_path / "other", "teacher": tmp_path}))
 
 
 def test_a_run_goes_on_from_its_checkpoint_and_refuses_another_config(run):

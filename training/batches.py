@@ -49,6 +49,7 @@ class MessageDataset(Dataset[dict[str, Any]]):
         self.augment_share = augment_share
         self.seed = seed
         self.padded_share = padded_share
+        self.teacher: torch.Tensor | None = None  # (rows, leaves) probabilities to learn beside the labels
         self.epoch = 0
         self.honest: dict[str, list[int]] = defaultdict(list)
         if padded_share:
@@ -77,14 +78,18 @@ class MessageDataset(Dataset[dict[str, Any]]):
                 padded = augment(padded, rng, self.augment_share)
                 encoding = self.tokenizer.encode(padded[:2000])
                 if not encoding.overflowing:  # both must be read
-                    return {"input_ids": encoding.ids, "labels": self.allowed[index]}
+                    return self._item(encoding.ids, index)
             text = augment(text, rng, self.augment_share)
         # Only the head of a very long message is used, and NFKC can be slow on megabytes.
-        return {"input_ids": self.tokenizer.encode(text[:2000]).ids, "labels": self.allowed[index]}
+        return self._item(self.tokenizer.encode(text[:2000]).ids, index)
+
+    def _item(self, ids: list[int], index: int) -> dict[str, Any]:
+        item = {"input_ids": ids, "labels": self.allowed[index]}
+        return item if self.teacher is None else item | {"teacher": self.teacher[index]}
 
 
 def collate(items: list[dict[str, Any]], pad_id: int = 0) -> dict[str, torch.Tensor]:
-    """Pad to the longest: input_ids and attention_mask (batch, sequence), labels (batch, leaves)."""
+    """Pad to the longest: input_ids and attention_mask (batch, sequence), labels and any teacher (batch, leaves)."""
     width = max(len(item["input_ids"]) for item in items)
     ids = torch.full((len(items), width), pad_id, dtype=torch.long)
     mask = torch.zeros((len(items), width), dtype=torch.long)
@@ -92,7 +97,8 @@ def collate(items: list[dict[str, Any]], pad_id: int = 0) -> dict[str, torch.Ten
         length = len(item["input_ids"])
         ids[i, :length] = torch.tensor(item["input_ids"])
         mask[i, :length] = 1
-    return {"input_ids": ids, "attention_mask": mask, "labels": torch.stack([item["labels"] for item in items])}
+    stacked = {name: torch.stack([item[name] for item in items]) for name in items[0] if name != "input_ids"}
+    return {"input_ids": ids, "attention_mask": mask, **stacked}
 
 
 class BalancedBatchSampler(Sampler[list[int]]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import time
@@ -22,7 +23,7 @@ from forewarn.training.data.rows import Row
 from forewarn.training.encoders import encoder_fingerprint, encoder_name, pretraining_record
 from forewarn.training.finetune import finetune, validation_metrics
 from forewarn.training.model import load_base, new_model, output_layer, save_checkpoint
-from forewarn.training.ngrams import HashedNgrams, all_logits, blend, fit_ngrams, save_ngrams
+from forewarn.training.ngrams import HashedNgrams, all_logits, blend, fit_ngrams, load_classifier, save_ngrams
 from forewarn.training.run_folder import open_run, write_json
 from forewarn.training.text import text_folder
 from forewarn.training.tokenizer import check_scripts, make_tokenizer, tokenizer_texts
@@ -97,6 +98,24 @@ def combine(
     return {"encoder_weight": scale_deep, "ngrams_weight": scale_wide, "validation": figures}
 
 
+def teacher_probabilities(folder: Path, rows: list[Row], taxonomy: Taxonomy) -> torch.Tensor:
+    """What a checkpoint makes of the training rows as they are, (rows, leaves); views of a row share its target.
+
+    Raises:
+        ForewarnError: it is no checkpoint folder, or one of other labels.
+    """
+    record = folder / "forewarn.json"
+    if not record.is_file() or not (folder / "tokenizer.json").is_file():
+        raise ForewarnError(f"teacher {folder}: not a checkpoint folder; give one that `forewarn train` wrote")
+    known = json.loads(record.read_text(encoding="utf-8"))
+    if Taxonomy.from_dict(known["labels"]).names != taxonomy.names:
+        raise ForewarnError(f"teacher {folder}: it was trained with other labels; train it again")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(known["max_length"])
+    logits = all_logits(load_classifier(folder), MessageDataset(rows, tokenizer, taxonomy))
+    return torch.softmax(logits, dim=-1)
+
+
 def train(config: TrainConfig) -> dict[str, Any]:
     """Run one training; fills `out` (model/, config.yaml, metrics.json, environment.json); gives the metrics."""
     started = time.monotonic()
@@ -130,13 +149,15 @@ def train(config: TrainConfig) -> dict[str, Any]:
         MessageDataset(with_slots, tokenizer, taxonomy, config.augment_share, config.seed, config.padded_share),
         MessageDataset(validation_rows, tokenizer, taxonomy),
     )
+    if config.teacher:
+        datasets[0].teacher = teacher_probabilities(config.teacher, train_rows, taxonomy)
     metrics = finetune(model, *datasets, config, taxonomy)
     ngrams = None
     if config.ngrams.buckets:
-        ngrams = fit_ngrams(datasets[0], config.ngrams, config.balance, config.seed)
+        ngrams = fit_ngrams(datasets[0], config.ngrams, config.balance, config.seed, config.teacher_share)
         metrics["blend"] = combine(model, ngrams, datasets[1], taxonomy)
     tokenizer.no_truncation()
-    extra = {"ngrams": ngrams is not None, "pretraining": pretraining_record(name)}
+    extra = {"ngrams": ngrams is not None, "pretraining": pretraining_record(name), "taught": bool(config.teacher)}
     if ngrams is not None:
         save_ngrams(ngrams, config.out / "model")
     save_checkpoint(model, tokenizer, config.out / "model", taxonomy, config.model.max_length, info, extra)

@@ -26,7 +26,9 @@ class TokenizerConfig(Strict):
         None, description="folder of public text; default: FOREWARN_TEXT or ../shared/corpora/text"
     )
     bytes_per_language: int = Field(700_000, ge=0, description="UTF-8 bytes of public text a language")
-    path: Path | None = Field(None, description="an existing tokenizer.json to take instead")
+    path: Path | None = Field(
+        None, description="an existing tokenizer.json to take instead, trimmed where it has more pieces"
+    )
     require_scripts: bool = Field(True, description="refuse a tokenizer without pieces for all scripts")
 
 
@@ -77,6 +79,10 @@ class TrainConfig(Strict):
     )
     augment_share: float = Field(0.4, ge=0, le=1, description="share of training views that are obfuscated")
     padded_share: float = Field(0.04, ge=0, le=1, description="share of scams that stand beside an honest message")
+    teacher: Path | None = Field(
+        None, description="a checkpoint folder whose probabilities are learned beside the labels; null: labels alone"
+    )
+    teacher_share: float = Field(0.5, ge=0, le=1, description="weight of the teacher against the labels")
     patience: int = Field(4, ge=1, description="evaluations without a better recall before stopping")
     evaluations_per_epoch: int = Field(1, ge=1)
     ngrams: NgramConfig = Field(default_factory=lambda: NgramConfig())  # type: ignore[call-arg]

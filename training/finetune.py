@@ -12,7 +12,7 @@ from forewarn.inference.labels import Taxonomy
 from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
 from forewarn.training.config import TrainConfig
 from forewarn.training.evaluation.metrics import auroc, recall_at_fpr, recall_near_1pct
-from forewarn.training.model import coarse_loss
+from forewarn.training.model import distilled_loss
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
@@ -57,18 +57,21 @@ def validation_metrics(logits: np.ndarray, allowed: np.ndarray, taxonomy: Taxono
 class CoarseTrainer(Trainer):
     """The ecosystem's Trainer with our loss and our batches."""
 
-    def __init__(self, *args: Any, smoothing: float, train_sampler: BalancedBatchSampler, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, smoothing: float, teacher_share: float, train_sampler: BalancedBatchSampler, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.smoothing = smoothing
+        self.smoothing, self.teacher_share = smoothing, teacher_share
         self.train_sampler = train_sampler
 
     def compute_loss(
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The coarse-label loss of one batch."""
-        labels = inputs.pop("labels")
+        """The coarse-label loss of one batch, and the teacher's where there is one."""
+        labels, teacher = inputs.pop("labels"), inputs.pop("teacher", None)
         outputs = model(**inputs)
-        loss = coarse_loss(outputs.logits, labels, self.smoothing if model.training else 0.0)
+        smoothing = self.smoothing if model.training else 0.0
+        loss = distilled_loss(outputs.logits, labels, smoothing, teacher, self.teacher_share)
         return (loss, outputs) if return_outputs else loss
 
     def get_train_dataloader(self) -> Any:
@@ -155,6 +158,7 @@ def finetune(
         compute_metrics=metrics,
         callbacks=[EarlyStoppingCallback(config.patience)],
         smoothing=config.label_smoothing,
+        teacher_share=config.teacher_share,
         train_sampler=BalancedBatchSampler(train, row_weights(train.rows, config.balance), config.batch, config.seed),
     )
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None

@@ -118,6 +118,25 @@ def coarse_loss(logits: torch.Tensor, allowed: torch.Tensor, smoothing: float = 
     return -((1 - smoothing) * inside + smoothing * log_p.mean(dim=-1)).mean()
 
 
+def distilled_loss(
+    logits: torch.Tensor, allowed: torch.Tensor, smoothing: float, teacher: torch.Tensor | None, share: float
+) -> torch.Tensor:
+    """The coarse-label loss, mixed with the cross entropy against a teacher's probabilities (Hinton et al. 2015).
+
+    Args:
+        logits: (batch, leaves).
+        allowed: (batch, leaves) bool.
+        smoothing: as of `coarse_loss`.
+        teacher: (batch, leaves) probabilities; None leaves it out.
+        share: weight of the teacher, 0 to 1.
+    """
+    loss = coarse_loss(logits, allowed, smoothing)
+    if teacher is None:
+        return loss
+    log_p = torch.log_softmax(logits.float(), dim=-1)
+    return (1 - share) * loss - share * (teacher * log_p).sum(dim=-1).mean()
+
+
 def allowed_leaves(labels: list[str], taxonomy: Taxonomy) -> torch.Tensor:
     """Labels to a (rows, leaves) bool tensor of allowed leaves."""
     cache: dict[str, list[bool]] = {}

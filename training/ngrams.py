@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from forewarn.inference.errors import ForewarnError
 from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
 from forewarn.training.config import NgramConfig
-from forewarn.training.model import coarse_loss
+from forewarn.training.model import coarse_loss, distilled_loss
 from forewarn.training.tokenizer import SPECIAL_TOKENS
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
@@ -149,8 +149,10 @@ def save_ngrams(ngrams: HashedNgrams, folder: Path) -> None:
     save_file(ngrams.state_dict(), folder / FILE)
 
 
-def fit_ngrams(train: MessageDataset, config: NgramConfig, balance: float, seed: int) -> HashedNgrams:
-    """Train a branch alone with the coarse-label loss, on views that are obfuscated and filled anew each epoch."""
+def fit_ngrams(
+    train: MessageDataset, config: NgramConfig, balance: float, seed: int, teacher_share: float = 0.0
+) -> HashedNgrams:
+    """Train a branch alone with the same loss, on views that are obfuscated and filled anew each epoch."""
     leaves = train.allowed.shape[1]
     ngrams = HashedNgrams(train.tokenizer.get_vocab_size(), config.buckets, leaves)
     spelling = PieceSpelling(train.tokenizer, leaves)
@@ -164,7 +166,8 @@ def fit_ngrams(train: MessageDataset, config: NgramConfig, balance: float, seed:
             distinct, place = torch.unique(ids, return_inverse=True)
             # A look-up, not an index: its gradient is added in a fixed order, so that runs repeat.
             rows = F.embedding(place, spelling(distinct) + F.embedding(distinct, ngrams.pieces))
-            loss = coarse_loss(ngrams(ids, inputs["attention_mask"], rows), inputs["labels"])
+            logits = ngrams(ids, inputs["attention_mask"], rows)
+            loss = distilled_loss(logits, inputs["labels"], 0.0, inputs.get("teacher"), teacher_share)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -5,9 +5,12 @@ Unigram language model: Kudo 2018, https://aclanthology.org/P18-1007/.
 
 from __future__ import annotations
 
+import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from forewarn.inference.errors import ForewarnError
 from forewarn.training import text as public_text
@@ -81,6 +84,72 @@ def train_tokenizer(texts: Iterable[str] | Iterator[str], vocabulary: int, progr
     return tokenizer
 
 
+def keep_pieces(tokenizer: Tokenizer, texts: Iterable[str], vocabulary: int) -> tuple[Tokenizer, list[int]]:
+    """A tokenizer of the `vocabulary` pieces most used in `texts`, and the ids that they had, in order.
+
+    Special tokens and the single characters that occur stay in any case, so that an unseen word still has pieces.
+
+    Raises:
+        ForewarnError: the tokenizer is neither Unigram nor WordPiece (byte-pair merges cannot be cut one by one).
+    """
+    state = json.loads(tokenizer.to_str())
+    kind = state["model"]["type"]
+    if kind not in ("Unigram", "WordPiece"):
+        raise ForewarnError(f"tokenizer: a {kind} vocabulary cannot be trimmed; choose one with Unigram or WordPiece")
+    counts: Counter[int] = Counter()
+    characters: set[str] = set()
+    for group in public_text.chunks(texts, 1000):
+        for encoding in tokenizer.encode_batch(group):
+            counts.update(encoding.ids)
+            for token in encoding.tokens:
+                characters.update(token)
+    wanted = {token["id"] for token in state["added_tokens"]}
+    wanted |= {
+        i for piece, i in tokenizer.get_vocab().items() if piece.removeprefix("##").removeprefix("▁") in characters
+    }
+    wanted |= {i for piece, i in tokenizer.get_vocab().items() if piece == "▁"}
+    for i, _ in counts.most_common():
+        if len(wanted) >= vocabulary:
+            break
+        wanted.add(i)
+    kept = sorted(wanted)
+    new_id = {old: new for new, old in enumerate(kept)}
+    if kind == "Unigram":
+        pieces = state["model"]["vocab"]
+        # Added tokens may lie beyond the model's own list (XLM-R's <mask>): only what lies inside has a score.
+        state["model"]["vocab"] = [pieces[old] for old in kept if old < len(pieces)]
+        state["model"]["unk_id"] = new_id[state["model"]["unk_id"]]
+    else:
+        state["model"]["vocab"] = {p: new_id[i] for p, i in state["model"]["vocab"].items() if i in new_id}
+    for token in state["added_tokens"]:
+        token["id"] = new_id[token["id"]]
+    _renumber(state.get("post_processor"), new_id)
+    return Tokenizer.from_str(json.dumps(state)), kept
+
+
+def _renumber(processor: dict[str, Any] | None, new_id: dict[int, int]) -> None:
+    """Give the special tokens inside a post-processor their new ids."""
+    if not processor:
+        return
+    if processor["type"] == "Sequence":
+        for part in processor["processors"]:
+            _renumber(part, new_id)
+    for token in processor.get("special_tokens", {}).values():
+        token["ids"] = [new_id[i] for i in token["ids"]]
+    for key in ("sep", "cls"):
+        if key in processor:
+            processor[key] = [processor[key][0], new_id[processor[key][1]]]
+
+
+def shortened(tokenizer: Tokenizer) -> Tokenizer:
+    """A Unigram tokenizer with scores of four decimals, which makes its file a third smaller; others as they are."""
+    state = json.loads(tokenizer.to_str())
+    if state["model"]["type"] != "Unigram":
+        return tokenizer
+    state["model"]["vocab"] = [[piece, round(score, 4)] for piece, score in state["model"]["vocab"]]
+    return Tokenizer.from_str(json.dumps(state))
+
+
 def unknown_share(tokenizer: Tokenizer, text: str) -> float:
     """The share of a text's pieces that are [UNK] (0 to 1)."""
     ids = tokenizer.encode(text, add_special_tokens=False).ids
@@ -122,6 +191,8 @@ def make_tokenizer(config: TokenizerConfig, out: Path, rows: Sequence[Row], fold
         if not path.is_file():
             raise ForewarnError(f"tokenizer: {path} is not there; give the path of a tokenizer.json")
         tokenizer = Tokenizer.from_file(str(path))
+        if tokenizer.get_vocab_size() > config.vocabulary:
+            tokenizer = shortened(keep_pieces(tokenizer, (row.text[:2000] for row in rows), config.vocabulary)[0])
     else:
         texts = tokenizer_texts(rows, folder, config.bytes_per_language)
         tokenizer = train_tokenizer(texts, config.vocabulary, sys.stderr.isatty())

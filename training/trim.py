@@ -7,14 +7,12 @@ holds (the idea of Abdaoui et al. 2020, https://aclanthology.org/2020.sustainlp-
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
 
 import torch
 from forewarn.inference.errors import ForewarnError
-from forewarn.training.text import chunks
-from forewarn.training.tokenizer import new_tokenizer
+from forewarn.training.tokenizer import keep_pieces, new_tokenizer
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
@@ -29,63 +27,18 @@ def with_explicit_normaliser(tokenizer: Tokenizer) -> Tokenizer:
 def trim(model: PreTrainedModel, tokenizer: Tokenizer, texts: Iterable[str], vocabulary: int) -> Tokenizer:
     """Cut embedding rows and pieces down to the `vocabulary` most used in `texts`; returns the new tokenizer.
 
-    Special tokens and the single characters that occur stay in any case, so that an unseen word still has pieces.
-    Pieces keep their order, and the model is changed in place: a text of kept pieces has the logits that it had.
+    The model is changed in place: a text of kept pieces has the logits that it had.
 
     Raises:
         ForewarnError: the tokenizer is neither Unigram nor WordPiece (byte-pair merges cannot be cut one by one).
     """
-    state = json.loads(tokenizer.to_str())
-    kind = state["model"]["type"]
-    if kind not in ("Unigram", "WordPiece"):
-        raise ForewarnError(f"base model: a {kind} vocabulary cannot be trimmed; choose one with Unigram or WordPiece")
-    counts: Counter[int] = Counter()
-    characters: set[str] = set()
-    for group in chunks(texts, 1000):
-        for encoding in tokenizer.encode_batch(group):
-            counts.update(encoding.ids)
-            for token in encoding.tokens:
-                characters.update(token)
-    wanted = {token["id"] for token in state["added_tokens"]}
-    wanted |= {
-        i for piece, i in tokenizer.get_vocab().items() if piece.removeprefix("##").removeprefix("▁") in characters
-    }
-    wanted |= {i for piece, i in tokenizer.get_vocab().items() if piece == "▁"}
-    for i, _ in counts.most_common():
-        if len(wanted) >= vocabulary:
-            break
-        wanted.add(i)
-    kept = sorted(wanted)
+    trimmed, kept = keep_pieces(tokenizer, texts, vocabulary)
+    _cut_embeddings(model, kept)
+    return trimmed
+
+
+def _cut_embeddings(model: PreTrainedModel, kept: list[int]) -> None:
     new_id = {old: new for new, old in enumerate(kept)}
-    if kind == "Unigram":
-        pieces = state["model"]["vocab"]
-        # Added tokens may lie beyond the model's own list (XLM-R's <mask>): only what lies inside has a score.
-        state["model"]["vocab"] = [pieces[old] for old in kept if old < len(pieces)]
-        state["model"]["unk_id"] = new_id[state["model"]["unk_id"]]
-    else:
-        state["model"]["vocab"] = {p: new_id[i] for p, i in state["model"]["vocab"].items() if i in new_id}
-    for token in state["added_tokens"]:
-        token["id"] = new_id[token["id"]]
-    _renumber(state.get("post_processor"), new_id)
-    _cut_embeddings(model, kept, new_id)
-    return Tokenizer.from_str(json.dumps(state))
-
-
-def _renumber(processor: dict[str, Any] | None, new_id: dict[int, int]) -> None:
-    """Give the special tokens inside a post-processor their new ids."""
-    if not processor:
-        return
-    if processor["type"] == "Sequence":
-        for part in processor["processors"]:
-            _renumber(part, new_id)
-    for token in processor.get("special_tokens", {}).values():
-        token["ids"] = [new_id[i] for i in token["ids"]]
-    for key in ("sep", "cls"):
-        if key in processor:
-            processor[key] = [processor[key][0], new_id[processor[key][1]]]
-
-
-def _cut_embeddings(model: PreTrainedModel, kept: list[int], new_id: dict[int, int]) -> None:
     old = cast(torch.nn.Embedding, model.get_input_embeddings())  # type: ignore[operator]
     if kept[-1] >= old.num_embeddings:
         raise ForewarnError("base model: its tokenizer has more pieces than its embeddings; give a consistent folder")

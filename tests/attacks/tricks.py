@@ -1,7 +1,7 @@
 """The rewrites: each takes a text and a random generator, and leaves alone what it has no hold on.
 
-The tables are not those of `forewarn.training.augment`, and more of a text is changed: a model must survive more than it
-was shown. Only small capitals are nearly the same letters, since there is one such block.
+The tables are not those of `forewarn.training.augment`, and more of a text is changed: a model must survive more than
+it was shown. Only small capitals are nearly the same letters, since there is one such block.
 """
 
 from __future__ import annotations
