@@ -14,7 +14,7 @@ stores:  ## PostgreSQL, Redis and nginx from Debian's packages, with which `make
 	{ command -v redis-server && command -v nginx && ls /usr/lib/postgresql/*/bin/postgres /usr/lib/nginx/modules/ngx_stream_module.so; } > /dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql redis-server nginx-light libnginx-mod-stream; }
 
-test-web: .venv/serve.done mobile_bundle/web/node_modules/.package-lock.json  ## the web and Node client, in Node and in Chromium (needs both)
+test-web: .venv/dev.done mobile_bundle/web/node_modules/.package-lock.json  ## the web and Node client, in Node and in Chromium (needs both)
 	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py
 	cd mobile_bundle/web && npm test
 

@@ -170,8 +170,12 @@ def update(installed: Path, fetch: Fetch, version: str | None = None, public_key
             content, cost = _bring(entry, local, fetch)
             fetched += cost
             (staged / file).write_bytes(content)
-        Bundle.open(staged, public_key)
-        _swap(staged, installed)
+        found = Bundle.open(staged, public_key).manifest["version"]
+        if found != name:
+            raise BundleError(f"the release calls version {found} {name}; use another release")
+        # The same bundle again would push the real previous version out.
+        if sorted(local) != sorted({str(entry["sha256"]) for entry in files.values()}):
+            _swap(staged, installed)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Updated(before, name, fetched, sum(int(entry["bytes"]) for entry in files.values()))

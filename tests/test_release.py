@@ -88,9 +88,28 @@ def test_an_update_fetches_what_changed_and_gives_the_same_bytes(first, second, 
     ScamClassifier.load(installed)
 
 
-def test_nothing_is_fetched_for_the_version_that_is_there(release, tmp_path) -> None:
-    update(tmp_path / "bundle", source(str(release)))
-    assert update(tmp_path / "bundle", source(str(release))).fetched == 0
+def test_the_version_that_is_there_is_not_fetched_and_leaves_the_one_before(release, tmp_path) -> None:
+    installed = tmp_path / "bundle"
+    update(installed, source(str(release)), "2026.11.0")
+    update(installed, source(str(release)))
+    assert update(installed, source(str(release))).fetched == 0
+    assert rollback(installed) == "2026.11.0"
+
+
+def test_a_damaged_bundle_is_mended_from_the_release(second, release, tmp_path) -> None:
+    installed = tmp_path / "bundle"
+    update(installed, source(str(release)))
+    (installed / "MODEL_CARD.md").write_text("cut short")
+    assert update(installed, source(str(release))).fetched > 0
+    assert contents(installed) == contents(second)
+
+
+def test_an_old_version_under_a_new_name_is_refused(release, tmp_path) -> None:
+    index = json.loads((release / "index.json").read_text())
+    index["versions"]["2027.1.0"] = index["versions"]["2026.11.0"]
+    (release / "index.json").write_text(json.dumps(index | {"latest": "2027.1.0"}))
+    with pytest.raises(BundleError, match="calls version 2026.11.0 2027.1.0"):
+        update(tmp_path / "bundle", source(str(release)))
 
 
 def test_rollback_puts_the_old_version_back_and_forth(first, second, release, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""What Python's `tokenizers` makes of difficult texts and of every character, for the TypeScript tokenizer's tests.
+"""What Python makes of difficult texts, of every character and of senders, for the tests of the TypeScript client.
 
     python mobile_bundle/web/scripts/make_fixture.py
 
@@ -12,8 +12,8 @@ import json
 import random
 from pathlib import Path
 
-from forewarn.inference import ScamClassifier
-from forewarn.inference.explain import clean
+from forewarn.inference import ScamClassifier, sender
+from forewarn.inference.explain import clean, forewarning_for
 from tokenizers import Tokenizer
 
 WEB = Path(__file__).resolve().parents[1]
@@ -186,6 +186,115 @@ def random_texts(count: int) -> list[str]:
     return texts
 
 
+# Where words have no spaces, where normalising moves characters, and where the text that is read has a gap.
+EXPLAINED = (
+    "",
+    " \u200b",
+    "[SEP] you have WON [CLS] a prize [MASK]",
+    "\x00You have\x00 WON a p\x00rize, claim it\x00 now\x00",
+    "\ud800 Your \udc00 account \ud83dis locked",
+    "Your 😀 parcel 👨\u200d👩\u200d👧 is held, p\u200bay the f\u00ade\u00ade\ufeff now",
+    "【银行】您的账户已被冻结，请点击链接 http://x.example 验证，①②③㍿𠮷𠮷𠮷",
+    "お荷物のお届けにｶﾞｷﾞｸﾞﾊﾟﾋﾟあがりましたが不在の為持ち帰りました。下記よりご確認ください http://x.example",
+    "บัญชีของคุณถูกระงับ กรุณายืนยันข้อมูลน้ำคำทำ ที่ http://x.example",
+    "သင့်ဘဏ်အကောင့်ကို ပိတ်ထားပါသည် ဦ ယခုအတည်ပြုပါ",
+    "គណនីរបស់អ្នកត្រូវបានផ្អាក សូមចុចតំណ",
+    "ບັນຊີຂອງທ່ານຖືກລະງັບ ກະລຸນາຢືນຢັນ ຳຳ",
+    "Ｆｒｅｅ　ｇｉｆｔ！ Ｃｌｉｃｋ ｎｏｗ",
+    "win a prize " * 400,
+    "请立即转账到安全账户" * 500,
+    "Your account is locked, verify now. " + "\U000e0061" * 4200 + " pay the fee today",
+    "verify\x1cyour\x85account\ufeffnow\u2028or\u3000lose\u00a0it",
+    " ".join(f"word{i}" for i in range(200)),
+    "Hi mum, new number, send 400 now. " * 8,
+)
+
+LOCALES = ("en", "zh", "zh_TW", "ZH-hant-mo", "zh-Hans-SG", "pt-BR", "pt_PT.UTF-8", "xx", "constructor", "", None)
+
+SENDERS = (
+    None,
+    "",
+    "DBS",
+    "74000",
+    "+74000",
+    "123456",
+    "1234567",
+    "+65 9123 4567",
+    "0065-9123-4567",
+    "(+60) 12.345/6789",
+    "+1 (415) 555\u20110100",
+    "\u202a+44 7700 900123\u202c",
+    "\u0664\u0665\u0666\u0667\u0668\u0669\u0660",
+    "+\u0664\u0665\u0666\u0667\u0668\u0669\u0660",
+    "\U0001d7ce\U0001d7cf\U0001d7d0\U0001d7d1",
+    "alerts@bank.example",
+    "\x1c+6591234567\x85",
+    "\ufeff+6591234567",
+    "+",
+    "00",
+    "++6591234567",
+)
+SENDER_LOCALES = (None, "en", "en-SG", "zh_Hans_SG", "en-us", "ms-MY", "ru-KZ", "xx-YY", "sg", "en-\u00df\u00df")
+
+
+def pieces(tokenizer: Tokenizer, text: str) -> list[list[int]]:
+    """Where the pieces of a text stand in it, in UTF-16 units."""
+    units = [0]
+    for character in text:
+        units.append(units[-1] + (2 if character > "\uffff" else 1))
+    offsets = tokenizer.encode(text).offsets
+    return [[units[start], units[end]] for start, end in offsets if end > start]
+
+
+def golden_texts() -> list[str]:
+    """The texts of the bundle's golden vectors."""
+    return [json.loads(line)["text"] for line in (BUNDLE / "vectors.jsonl").read_bytes().splitlines()]
+
+
+def explanations(classifier: ScamClassifier) -> list[dict[str, object]]:
+    """Evidence and forewarnings of the golden vectors' texts and of EXPLAINED; places in UTF-16 units."""
+    cases: list[dict[str, object]] = []
+    for i, text in enumerate([*golden_texts(), *EXPLAINED]):
+        locale = LOCALES[i % len(LOCALES)]
+        [verdict] = classifier.score([text], explain=True, locale=locale)
+        evidence = []
+        for span in verdict.evidence or []:
+            start, end = (len(text[: span[x]].encode("utf-16-le", "surrogatepass")) // 2 for x in ("start", "end"))
+            evidence.append(span | {"start": start, "end": end})
+        cases.append({"text": text, "locale": locale, "evidence": evidence, "forewarning": verdict.forewarning})
+    return cases
+
+
+def locale_cases() -> list[dict[str, str | None]]:
+    """Which of a few locales is taken for others."""
+    texts = {tag: tag for tag in ("en", "zh-hans", "zh-hant", "pt", "pt-br", "sr-latn")}
+    asked = (*LOCALES, "zh-Hant-TW", "zh-hk", "sr-Latn-RS", "sr-Cyrl", " pt-BR ", "-", "en-")
+    return [{"locale": locale, "taken": forewarning_for(texts, locale)} for locale in asked]
+
+
+def sender_cases(classifier: ScamClassifier) -> dict[str, object]:
+    """The tables, what every sender adds for every type and locale, and verdicts with a sender."""
+    types = classifier.taxonomy.names
+    added = [
+        {"sender": name, "locale": locale, "added": [sender.log_odds(name, type, locale) for type in types]}
+        for name in SENDERS
+        for locale in SENDER_LOCALES
+    ]
+    golden = golden_texts()
+    names = [SENDERS[i % len(SENDERS)] for i in range(len(golden))]
+    verdicts = classifier.score(golden, senders=names, locale="en-SG")
+    return {
+        "institutional": sorted(sender.INSTITUTIONAL),
+        "calling_codes": sender._CALLING_CODES,
+        "types": types,
+        "added": added,
+        "verdicts": [
+            {"text": text, "sender": name, "risk": verdict.risk, "action": verdict.action}
+            for text, name, verdict in zip(golden, names, verdicts, strict=True)
+        ],
+    }
+
+
 def _has_pair(text: str) -> bool:
     return any("\ud800" <= a < "\udc00" <= b < "\ue000" for a, b in zip(text, text[1:], strict=False))
 
@@ -238,14 +347,19 @@ def main() -> None:
     cases = []
     for text in [*HAND_MADE, *script_texts(), *random_texts(400)]:
         verdict = classifier.score([text])[0].to_dict()
-        cases.append({"text": text, "ids": tokenizer.encode(clean(text)).ids, "blank": verdict["type_score"] == 0.0})
+        read = clean(text)
+        case = {"text": text, "ids": tokenizer.encode(read).ids, "pieces": pieces(tokenizer, read)}
+        cases.append(case | {"blank": verdict["type_score"] == 0.0})
     blocks = character_digests(whole)
     fixture = {
-        "tokenizer_sha256": hashlib.sha256(content).hexdigest(),
+        "manifest_sha256": hashlib.sha256((BUNDLE / "manifest.json").read_bytes()).hexdigest(),
         "block": BLOCK,
         "cases": cases,
         "toy": toy_cases(content),
         "characters": blocks,
+        "explanations": explanations(classifier),
+        "locales": locale_cases(),
+        "senders": sender_cases(classifier),
     }
     target = WEB / "tests" / "fixture.json"
     # Escaped, since lone surrogates have no UTF-8.

@@ -1,9 +1,12 @@
-import { BundleError, ForewarnError } from "./errors.js";
+import { hexDigest } from "./digest.js";
+import { BundleError } from "./errors.js";
+import { isSigned, SIGNATURE } from "./signature.js";
 
 /** The bundle format that this version reads. */
 export const FORMAT = 1;
 
-const MANIFEST = "manifest.json";
+/** The file of a bundle that names all others. */
+export const MANIFEST = "manifest.json";
 const REQUIRED = ["model.onnx", "tokenizer.json", "forewarnings.json"];
 const AGAIN = "copy or download the bundle again";
 
@@ -51,14 +54,14 @@ export class Bundle {
    *
    * @param where - the bundle's place, for messages.
    * @param readFile - gives the bytes of a file by its name.
-   * @throws BundleError if it is damaged, or not a bundle of a format that this version reads.
+   * @param publicKey - the Ed25519 key, in base64, that must have signed it; without one no signature is asked for.
+   * @throws BundleError if it is damaged, not signed with the key, or not a bundle of a format that this version reads;
+   *   ForewarnError if the key is none.
    */
-  static async open(where: string, readFile: ReadFile): Promise<Bundle> {
-    if (globalThis.crypto?.subtle === undefined) {
-      throw new ForewarnError("no Web Crypto to check the bundle with; serve the page over https or from localhost");
-    }
+  static async open(where: string, readFile: ReadFile, publicKey?: string): Promise<Bundle> {
     const head = await readFile(MANIFEST);
     if (head === undefined) throw new BundleError(`bundle ${where}: has no ${MANIFEST}; this is not a forewarn bundle`);
+    if (publicKey !== undefined) await checkSignature(where, head, readFile, publicKey);
     const manifest = checkManifest(where, head);
     const read = async (name: string, sha256: string): Promise<[string, Uint8Array]> => {
       const data = await readFile(name);
@@ -89,10 +92,23 @@ export function readFromMap(files: ReadonlyMap<string, Uint8Array>): ReadFile {
   return async (name) => files.get(name);
 }
 
-async function hexDigest(data: Uint8Array): Promise<string> {
-  // TypeScript's types fear a SharedArrayBuffer here; Web Crypto refuses one by itself.
-  const digest = await crypto.subtle.digest("SHA-256", data as Uint8Array<ArrayBuffer>);
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+/** Refuse a manifest that the key has not signed, before anything in it is believed. */
+async function checkSignature(
+  where: string,
+  manifest: Uint8Array,
+  readFile: ReadFile,
+  publicKey: string,
+): Promise<void> {
+  const signature = await readFile(SIGNATURE);
+  if (signature === undefined) {
+    throw new BundleError(`bundle ${where}: is not signed (no ${SIGNATURE}); do not use it`);
+  }
+  if (!(await isSigned(manifest, signature, publicKey))) {
+    throw new BundleError(
+      `bundle ${where}: is not signed with this key (${SIGNATURE} does not fit ${MANIFEST}); ` +
+        "do not use it, get it again from where the key comes from",
+    );
+  }
 }
 
 /** Check every field that the client relies on. */
@@ -127,7 +143,7 @@ function checkManifest(where: string, bytes: Uint8Array): Manifest {
 
   require(isObject(m.files), "lists no files");
   for (const [name, entry] of Object.entries<any>(m.files)) {
-    require(!["", ".", ".."].includes(name) && !/[/\\:\0]/.test(name), "lists a file outside the bundle");
+    require(isFileName(name), "lists a file outside the bundle");
     require(typeof entry?.sha256 === "string", `has no sha256 for ${name}`);
   }
   for (const name of REQUIRED) require(Object.hasOwn(m.files, name), `does not list ${name}`);
@@ -143,6 +159,11 @@ function checkManifest(where: string, bytes: Uint8Array): Manifest {
     require(m.labels.leaves.some((leaf: Leaf) => leaf.verdict === verdict), `has no labels for ${verdict}`);
   }
   return m as Manifest;
+}
+
+/** Whether a name is that of a file in the bundle's folder itself. */
+export function isFileName(name: string): boolean {
+  return !["", ".", ".."].includes(name) && !/[/\\:\0]/.test(name);
 }
 
 function isObject(value: unknown): boolean {

@@ -1,16 +1,34 @@
 import type * as onnx from "onnxruntime-common";
 import type { Bundle, Manifest } from "./bundle.js";
 import { BundleError, ForewarnError } from "./errors.js";
+import { explainScam, forewarningFor, parseForewarnings, type Forewarnings } from "./explain.js";
+import { clean, SPACES } from "./text.js";
 import { Tokenizer } from "./tokenizer.js";
-import { blankVerdict, decide, type Verdict } from "./verdict.js";
+import { blankVerdict, decide, likeliestScam, scamLogOdds, withSender, type Verdict } from "./verdict.js";
 
 /** The part of ONNX Runtime that is used; onnxruntime-web, -node and -react-native all have it. */
 export type OnnxRuntime = Pick<typeof onnx, "InferenceSession" | "Tensor">;
 
-const HEAD_CHARACTERS = 3000;
-const TAIL_CHARACTERS = 1000;
-// Spaces as Python's str.strip has them: JavaScript's, less the byte order mark, and five control characters more.
-const ONLY_SPACES = /^(?:[^\S\ufeff]|[\x1c-\x1f\x85])*$/;
+/** What to find out about a message beside its verdict, and what is known about it. */
+export interface ScoreOptions {
+  /** Also give `evidence`, which costs up to 48 more runs of the model, and `forewarning`. */
+  readonly explain?: boolean | undefined;
+  /**
+   * BCP 47 tag of the reader: the language of the forewarning, of which unknown ones fall back to a parent, then to
+   * English. Its region decides which senders are from abroad.
+   */
+  readonly locale?: string | null | undefined;
+  /** Who sent it, as the network gave it; a sender that does not fit the message raises its risk. */
+  readonly sender?: string | null | undefined;
+}
+
+/** The same for several messages. */
+export interface BatchOptions extends Omit<ScoreOptions, "sender"> {
+  /** Who sent each message, null where unknown. */
+  readonly senders?: readonly (string | null | undefined)[];
+}
+
+const ONLY_SPACES = new RegExp(`^[${SPACES}]*$`);
 
 /**
  * A loaded bundle, which scores messages on this device. Nothing that it is given leaves it.
@@ -29,6 +47,7 @@ export class ScamClassifier {
     private readonly manifest: Manifest,
     private readonly where: string,
     private readonly tokenizer: Tokenizer,
+    private readonly forewarnings: Forewarnings,
     private readonly onnxRuntime: OnnxRuntime,
     private readonly session: onnx.InferenceSession,
   ) {
@@ -47,7 +66,9 @@ export class ScamClassifier {
     onnxRuntime: OnnxRuntime,
     options: onnx.InferenceSession.SessionOptions = {},
   ): Promise<ScamClassifier> {
-    const tokenizer = Tokenizer.parse(new TextDecoder().decode(bundle.read("tokenizer.json")));
+    const text = (name: string): string => new TextDecoder().decode(bundle.read(name));
+    const tokenizer = Tokenizer.parse(text("tokenizer.json"));
+    const forewarnings = parseForewarnings(text("forewarnings.json"));
     // Severity 3 is errors: the runtimes' warnings are about hardware that we do not ask for.
     const session = await onnxRuntime.InferenceSession.create(bundle.read("model.onnx"), {
       logSeverityLevel: 3,
@@ -57,19 +78,33 @@ export class ScamClassifier {
     if (inputs !== "attention_mask,input_ids" || !session.outputNames.includes("logits")) {
       throw new BundleError(`bundle ${bundle.where}: model.onnx has other inputs or outputs than a forewarn model`);
     }
-    const classifier = new ScamClassifier(bundle.manifest, bundle.where, tokenizer, onnxRuntime, session);
+    const classifier = new ScamClassifier(
+      bundle.manifest,
+      bundle.where,
+      tokenizer,
+      forewarnings,
+      onnxRuntime,
+      session,
+    );
     // A model that cannot run is found here, not at somebody's first message.
     await classifier.logits("");
     return classifier;
   }
 
   /** The verdict on one message. */
-  async score(text: string): Promise<Verdict> {
+  async score(text: string, options: ScoreOptions = {}): Promise<Verdict> {
     checkText(text);
+    const { explain = false, locale, sender } = options;
+    if (sender != null) checkText(sender, "a sender");
     const read = clean(text);
     const ids = this.tokenizer.encode(read, this.maxLength);
-    if (this.tokenizer.isEmpty(ids) || ONLY_SPACES.test(read)) return blankVerdict(this.manifest);
-    return decide(this.manifest, await this.run(ids));
+    if (this.tokenizer.isEmpty(ids) || ONLY_SPACES.test(read)) {
+      const verdict = blankVerdict(this.manifest);
+      return explain ? { ...verdict, evidence: [] } : verdict;
+    }
+    const logits = await this.run(ids);
+    const verdict = withSender(this.manifest, decide(this.manifest, logits), sender, locale);
+    return explain ? this.explained(text, logits, verdict, locale) : verdict;
   }
 
   /**
@@ -78,11 +113,16 @@ export class ScamClassifier {
    * Each message runs by itself, so its verdict is the one that `score` gives: a model that is quantised dynamically
    * measures its inputs over the whole batch, and the company of others would move a message's logits.
    */
-  async scoreBatch(texts: readonly string[]): Promise<Verdict[]> {
+  async scoreBatch(texts: readonly string[], options: BatchOptions = {}): Promise<Verdict[]> {
     if (!Array.isArray(texts)) throw new ForewarnError("scoreBatch takes an array of texts; for one text use score");
-    texts.forEach(checkText);
+    for (const text of texts) checkText(text);
+    const { senders, ...others } = options;
+    if (senders !== undefined && senders.length !== texts.length) {
+      const counts = `${senders.length} senders for ${texts.length} texts`;
+      throw new ForewarnError(`${counts}; give one a text, null where unknown`);
+    }
     const verdicts: Verdict[] = [];
-    for (const text of texts) verdicts.push(await this.score(text));
+    for (const [i, text] of texts.entries()) verdicts.push(await this.score(text, { ...others, sender: senders?.[i] }));
     return verdicts;
   }
 
@@ -106,6 +146,23 @@ export class ScamClassifier {
   /** Give the model's memory back; the classifier cannot be used after that. */
   async release(): Promise<void> {
     await this.session.release();
+  }
+
+  private async explained(
+    text: string,
+    logits: Float32Array,
+    verdict: Verdict,
+    locale: string | null | undefined,
+  ): Promise<Verdict> {
+    const logOdds = async (cleaned: string): Promise<number> =>
+      scamLogOdds(this.manifest, await this.run(this.tokenizer.encode(cleaned, this.maxLength)));
+    const whole = scamLogOdds(this.manifest, logits);
+    const evidence = await explainScam(text, this.tokenizer, this.maxLength, logOdds, whole);
+    if (verdict.verdict !== "scam" && verdict.action === "allow") return { ...verdict, evidence };
+    // A message that is warned of although its verdict is another one is warned of as its likeliest scam.
+    const byLocale = this.forewarnings.get(likeliestScam(this.manifest, logits)) ?? new Map<string, string>();
+    const forewarning = forewarningFor(byLocale, locale);
+    return forewarning === undefined ? { ...verdict, evidence } : { ...verdict, evidence, forewarning };
   }
 
   private async run(ids: readonly number[]): Promise<Float32Array> {
@@ -139,19 +196,7 @@ export class ScamClassifier {
   }
 }
 
-function checkText(text: unknown): void {
+function checkText(text: unknown, what = "a text"): void {
   if (typeof text !== "string")
-    throw new ForewarnError(`a text is a string, not ${text === null ? "null" : `of type ${typeof text}`}`);
-}
-
-/** What the tokenizer gets: no lone surrogates, no NUL, head and tail of a very long text. */
-function clean(text: string): string {
-  const limit = HEAD_CHARACTERS + TAIL_CHARACTERS;
-  // A character is one or two UTF-16 units: only between these lengths must they be counted.
-  if (text.length > 2 * limit || (text.length > limit && Array.from(text).length > limit)) {
-    const head = Array.from(text.slice(0, 2 * HEAD_CHARACTERS)).slice(0, HEAD_CHARACTERS);
-    const tail = Array.from(text.slice(-2 * TAIL_CHARACTERS)).slice(-TAIL_CHARACTERS);
-    text = `${head.join("")}\n${tail.join("")}`;
-  }
-  return text.replace(/\p{Surrogate}/gu, "\ufffd").replaceAll("\0", "");
+    throw new ForewarnError(`${what} is a string, not ${text === null ? "null" : `of type ${typeof text}`}`);
 }

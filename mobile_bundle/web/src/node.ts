@@ -7,25 +7,29 @@ import { Bundle, readFromMap, type ReadFile } from "./bundle.js";
 import { ScamClassifier } from "./classifier.js";
 import { BundleError, ForewarnError } from "./errors.js";
 
+export { folderStore } from "./folder-store.js";
 export * from "./index.js";
 
 /** Settings of `load`. */
 export interface LoadOptions {
   /** Cores that one message may use; by default one, which is fastest for messages this short. */
   readonly threads?: number;
+  /** The Ed25519 key, in base64, that must have signed the bundle; without one no signature is asked for. */
+  readonly publicKey?: string;
 }
 
 /**
  * Open a bundle and make it ready to score.
  *
  * @param source - the bundle's folder, as a path or a file: URL, or the bundle's files by name.
- * @throws BundleError if there is none, or a damaged or foreign one; ForewarnError if onnxruntime-node is missing.
+ * @throws BundleError if there is none, or a damaged, foreign or unsigned one; ForewarnError if onnxruntime-node is
+ *   missing.
  */
 export async function load(
   source: string | URL | ReadonlyMap<string, Uint8Array>,
   options: LoadOptions = {},
 ): Promise<ScamClassifier> {
-  const bundle = await open(source);
+  const bundle = await open(source, options.publicKey);
   const onnx = await import("onnxruntime-node").catch(() => {
     throw new ForewarnError("onnxruntime-node cannot be loaded; run: npm install onnxruntime-node");
   });
@@ -39,10 +43,10 @@ export async function load(
   }
 }
 
-function open(source: string | URL | ReadonlyMap<string, Uint8Array>): Promise<Bundle> {
-  if (typeof source === "string") return Bundle.open(source, readFrom(source));
-  if (source instanceof URL) return open(fileURLToPath(source));
-  return Bundle.open("in memory", readFromMap(source));
+function open(source: string | URL | ReadonlyMap<string, Uint8Array>, publicKey: string | undefined): Promise<Bundle> {
+  if (typeof source === "string") return Bundle.open(source, readFrom(source), publicKey);
+  if (source instanceof URL) return open(fileURLToPath(source), publicKey);
+  return Bundle.open("in memory", readFromMap(source), publicKey);
 }
 
 function readFrom(folder: string): ReadFile {

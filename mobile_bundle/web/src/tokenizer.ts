@@ -6,8 +6,20 @@
  */
 
 import { BundleError } from "./errors.js";
+import { traced, traceNfkc, tracePrefix, traceReplace, type Traced } from "./trace.js";
 
-type Step = (text: string) => string;
+/** A step of the normaliser, and the same keeping track of where characters come from. */
+interface Step {
+  run(text: string): string;
+  trace(text: Traced): Traced;
+}
+
+/** A piece of a normalised text, and where it stands there. */
+interface Piece {
+  readonly id: number;
+  readonly start: number;
+  readonly end: number;
+}
 
 /**
  * Characters that normalise or reorder in Unicode today but do not in the tables that the `tokenizers` library has for
@@ -49,7 +61,7 @@ export class Tokenizer {
     /** Ids that stand before and after those of the text. */
     private readonly before: readonly number[],
     private readonly after: readonly number[],
-    private readonly pieces: ReadonlyMap<string, number>,
+    private readonly vocabulary: ReadonlyMap<string, number>,
     private readonly scores: Float64Array,
     private readonly longest: number,
     private readonly unknownId: number,
@@ -87,7 +99,10 @@ export class Tokenizer {
 
     const [metaspace, digits, ...others] = t.pre_tokenizer.pretokenizers;
     expect(
-      metaspace.type === "Metaspace" && metaspace.prepend_scheme === "always" && metaspace.split,
+      metaspace.type === "Metaspace" &&
+        metaspace.prepend_scheme === "always" &&
+        metaspace.split &&
+        metaspace.replacement.length === 1,
       "pre-tokenizer",
       metaspace.type,
     );
@@ -134,16 +149,43 @@ export class Tokenizer {
    * @param maxLength - of a longer text the first ids are kept, so that with the frame there are this many.
    */
   encode(text: string, maxLength: number): number[] {
-    const room = maxLength - this.before.length - this.after.length;
+    const room = this.room(maxLength);
     const ids: number[] = [];
-    // Special tokens are found in the raw text, before it is normalised.
-    for (const part of this.specialName === undefined ? [text] : text.split(this.specialName)) {
+    for (const part of this.parts(text)) {
       if (ids.length >= room) break;
       const id = this.special.get(part);
-      if (id === undefined) this.encodePart(part, room, ids);
-      else ids.push(id);
+      if (id !== undefined) ids.push(id);
+      else for (const piece of this.pieces(this.marked(this.normalise(part)), room - ids.length)) ids.push(piece.id);
     }
     return [...this.before, ...ids.slice(0, room), ...this.after];
+  }
+
+  /**
+   * Where the pieces of a text stand in it, in UTF-16 units: one start and end for each id within the template's frame.
+   *
+   * @param text - as for `encode`.
+   * @param maxLength - as for `encode`.
+   */
+  spans(text: string, maxLength: number): [start: number, end: number][] {
+    const room = this.room(maxLength);
+    const spans: [number, number][] = [];
+    let offset = 0;
+    for (const part of this.parts(text)) {
+      if (spans.length >= room) break;
+      if (this.special.has(part)) {
+        spans.push([offset, offset + part.length]);
+      } else {
+        let normalised = this.steps.reduce((result, step) => step.trace(result), traced(part));
+        // Spaces become marks one for one; a mark that comes before the text stands for its first character.
+        const text = this.marked(normalised.text);
+        if (text.length > normalised.text.length) normalised = tracePrefix(normalised, this.space);
+        for (const { start, end } of this.pieces(text, room - spans.length)) {
+          spans.push([offset + normalised.starts[start]!, offset + normalised.ends[end - 1]!]);
+        }
+      }
+      offset += part.length;
+    }
+    return spans.slice(0, room);
   }
 
   /** Whether the model would see nothing of a text but the template's frame. */
@@ -153,23 +195,46 @@ export class Tokenizer {
 
   /** The text as the model's pieces are looked up in it. */
   normalise(text: string): string {
-    return this.steps.reduce((result, step) => step(result), text);
+    return this.steps.reduce((result, step) => step.run(result), text);
   }
 
-  private encodePart(part: string, room: number, ids: number[]): void {
-    let normalised = this.normalise(part).replaceAll(" ", this.space);
-    if (normalised !== "" && !normalised.startsWith(this.space)) normalised = this.space + normalised;
+  private room(maxLength: number): number {
+    return maxLength - this.before.length - this.after.length;
+  }
+
+  /** Special tokens, which are found in the raw text, before it is normalised, and what stands between them. */
+  private parts(text: string): string[] {
+    return this.specialName === undefined ? [text] : text.split(this.specialName);
+  }
+
+  /** A normalised text with its spaces marked, and a mark before it. */
+  private marked(normalised: string): string {
+    const text = normalised.replaceAll(" ", this.space);
+    return text === "" || text.startsWith(this.space) ? text : this.space + text;
+  }
+
+  /** The pieces of a marked text: at least `enough` of them, where there are as many. */
+  private pieces(text: string, enough: number): Piece[] {
+    const pieces: Piece[] = [];
+    let start = 0;
     // Words keep the mark at their start; each digit is a word of its own.
-    for (const word of normalised.split(this.wordStart)) {
-      for (const piece of word.match(/\p{N}|\P{N}+/gu) ?? []) {
-        if (ids.length >= room) return;
-        ids.push(...this.cut(piece));
+    for (const word of text.split(this.wordStart)) {
+      for (const part of word.match(/\p{N}|\P{N}+/gu) ?? []) {
+        if (pieces.length >= enough) return pieces;
+        pieces.push(...this.cut(part, start));
+        start += part.length;
       }
     }
+    return pieces;
   }
 
-  /** The ids of the most probable cut of a word into pieces (Viterbi); neighbouring unknown characters are one id. */
-  private cut(word: string): number[] {
+  /**
+   * The most probable cut of a word into pieces (Viterbi); neighbouring unknown characters are one piece.
+   *
+   * @param word - a word of a marked text.
+   * @param offset - where it starts there.
+   */
+  private cut(word: string, offset: number): Piece[] {
     const size = word.length;
     // For each position of the word the best cut that ends there: its score, its last piece, and where that starts.
     const best = new Float64Array(size + 1);
@@ -188,7 +253,7 @@ export class Tokenizer {
       let single = false;
       // A slice that ends within a surrogate pair is no piece, so it does no harm to look it up.
       for (let end = start + 1; end <= Math.min(size, start + this.longest); end++) {
-        const id = this.pieces.get(word.slice(start, end));
+        const id = this.vocabulary.get(word.slice(start, end));
         if (id === undefined) continue;
         offer(start, end, id, this.scores[id]!);
         single ||= end === next;
@@ -196,12 +261,15 @@ export class Tokenizer {
       if (!single) offer(start, next, this.unknownId, this.unknownScore);
     }
 
-    const ids: number[] = [];
+    const pieces: Piece[] = [];
     for (let end = size; end > 0; end = lastStart[end]!) {
       const id = lastId[end]!;
-      if (id !== this.unknownId || ids.at(-1) !== this.unknownId) ids.push(id);
+      const start = offset + lastStart[end]!;
+      const following = pieces.at(-1);
+      if (id === this.unknownId && following?.id === id) pieces[pieces.length - 1] = { ...following, start };
+      else pieces.push({ id, start, end: offset + end });
     }
-    return ids.reverse();
+    return pieces.reverse();
   }
 }
 
@@ -213,19 +281,26 @@ function expect(condition: boolean, part: string, what: unknown): void {
 }
 
 function normaliserStep(step: any): Step {
-  if (step.type === "NFKC") return nfkc;
-  if (step.type === "Lowercase") return lowerCase;
+  if (step.type === "NFKC") return NFKC;
+  // One character at a time: over whole words JavaScript has a final sigma, which the library has not.
+  if (step.type === "Lowercase") return replaceStep(/\p{Changes_When_Lowercased}/gu, (letter) => letter.toLowerCase());
   const pattern = step.type === "Replace" ? PATTERNS[step.pattern.Regex] : undefined;
   expect(pattern !== undefined, "normalizer", step.pattern?.Regex ?? step.type);
-  return (text) => text.replace(pattern!, () => step.content);
+  return replaceStep(pattern!, () => step.content);
 }
 
-function nfkc(text: string): string {
-  const parts = text.split(TOO_NEW);
-  return parts.map((part, i) => (i % 2 ? part : part.normalize("NFKC"))).join("");
+function replaceStep(pattern: RegExp, replacement: (match: string) => string): Step {
+  return {
+    run: (text) => text.replace(pattern, replacement),
+    trace: (text) => traceReplace(text, pattern, replacement),
+  };
 }
 
-function lowerCase(text: string): string {
-  // One character at a time: over whole words JavaScript has a final sigma, which the library has not.
-  return text.replace(/\p{Changes_When_Lowercased}/gu, (character) => character.toLowerCase());
-}
+const NFKC: Step = {
+  run: (text) =>
+    text
+      .split(TOO_NEW)
+      .map((part, i) => (i % 2 ? part : part.normalize("NFKC")))
+      .join(""),
+  trace: (text) => traceNfkc(text, TOO_NEW),
+};

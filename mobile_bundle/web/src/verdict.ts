@@ -1,4 +1,5 @@
 import type { Manifest, VerdictName } from "./bundle.js";
+import { moved, senderLogOdds } from "./sender.js";
 
 /** What to do with a message, by the bundle's operating points. */
 export type Action = "allow" | "warn" | "block";
@@ -27,9 +28,9 @@ export interface Verdict {
   readonly levers: readonly string[];
   /** Version of the model. */
   readonly model: string;
-  /** Not given yet: a later version explains its verdicts. */
+  /** With `explain`: what made the message look like a scam, heaviest first; empty where nothing did. */
   readonly evidence?: readonly Evidence[];
-  /** Not given yet: what the trick is and what to do instead, in the reader's language. */
+  /** With `explain`: what the trick is and what to do instead; absent where there is nothing to warn of. */
   readonly forewarning?: string;
 }
 
@@ -56,6 +57,39 @@ export function decide(manifest: Manifest, logits: Float32Array): Verdict {
 export function blankVerdict(manifest: Manifest): Verdict {
   const first = manifest.labels.leaves.findIndex((leaf) => leaf.verdict === "legitimate");
   return result(manifest, first, 0, 0, "allow");
+}
+
+/**
+ * The verdict on a text, once its sender is known: a higher `risk` where the sender does not fit.
+ *
+ * Never lower, and one step of `action` at most: a text that is allowed for itself is not blocked for its sender.
+ * `verdict`, `type` and `typeScore` stay the text's own.
+ */
+export function withSender(
+  manifest: Manifest,
+  verdict: Verdict,
+  sender: string | null | undefined,
+  locale?: string | null,
+): Verdict {
+  const added = senderLogOdds(sender, verdict.type, locale);
+  if (added === 0) return verdict;
+  const risk = moved(verdict.risk, added);
+  const step = action(manifest, risk);
+  return { ...verdict, risk, action: verdict.action === "allow" && step === "block" ? "warn" : step };
+}
+
+/** The log-odds of scam of a row of logits, calibrated. */
+export function scamLogOdds(manifest: Manifest, logits: Float32Array): number {
+  const p = probabilities(manifest, logits);
+  const sum = manifest.labels.leaves.reduce((total, leaf, i) => (leaf.verdict === "scam" ? total + p[i]! : total), 0);
+  const scam = Math.min(Math.max(sum, 1e-9), 1 - 1e-9);
+  return Math.log(scam) - Math.log1p(-scam);
+}
+
+/** The likeliest kind of scam of a row of logits, whatever the verdict. */
+export function likeliestScam(manifest: Manifest, logits: Float32Array): string {
+  const scams = manifest.labels.leaves.map((leaf, i) => ({ ...leaf, logit: logits[i]! }));
+  return scams.filter((x) => x.verdict === "scam").reduce((best, x) => (x.logit > best.logit ? x : best)).name;
 }
 
 function result(manifest: Manifest, index: number, risk: number, typeScore: number, action: Action): Verdict {

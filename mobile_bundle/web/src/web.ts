@@ -5,27 +5,30 @@ import { Bundle, readFromMap, type ReadFile } from "./bundle.js";
 import { ScamClassifier } from "./classifier.js";
 import { BundleError, ForewarnError } from "./errors.js";
 
+export { browserStore } from "./browser-store.js";
 export * from "./index.js";
 
 /** Settings of `load`. */
 export interface LoadOptions {
   /** Where ort-wasm-simd-threaded.wasm is hosted, if not beside the script. */
   readonly wasm?: string | URL;
+  /** The Ed25519 key, in base64, that must have signed the bundle; without one no signature is asked for. */
+  readonly publicKey?: string;
 }
 
 /**
  * Open a bundle and make it ready to score. After this nothing is fetched any more.
  *
  * @param source - the URL of the bundle's folder, relative to the page or absolute, or the bundle's files by name.
- * @throws BundleError if it is damaged or foreign; ForewarnError if a file cannot be fetched.
+ * @throws BundleError if it is damaged, foreign, or not signed with the key; ForewarnError if a file cannot be fetched.
  */
 export async function load(
   source: string | URL | ReadonlyMap<string, Uint8Array>,
   options: LoadOptions = {},
 ): Promise<ScamClassifier> {
   const bundle = isMap(source)
-    ? await Bundle.open("in memory", readFromMap(source))
-    : await Bundle.open(String(source), fetchFrom(source));
+    ? await Bundle.open("in memory", readFromMap(source), options.publicKey)
+    : await Bundle.open(String(source), fetchFrom(source), options.publicKey);
   onnx.env.wasm.numThreads = 1;
   if (options.wasm !== undefined) onnx.env.wasm.wasmPaths = { wasm: new URL(options.wasm, globalThis.location?.href) };
   try {

@@ -11,7 +11,8 @@ import { delimiter, extname, join } from "node:path";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import type * as web from "../src/web.js";
-import { BUNDLE, bundleText, figures, goldenTexts, WEB } from "./helpers.js";
+import { BUNDLE, bundleText, figures, goldenTexts, readFixture, WEB } from "./helpers.js";
+import { makeRelease, sums, type Release } from "./release.js";
 
 declare global {
   interface Window {
@@ -30,6 +31,7 @@ const SCRIPTS = ["forewarn-web.js", "ort-wasm-simd-threaded.wasm"];
 // As strict as a site can be while it runs WebAssembly; without the headers for threads.
 const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'";
 
+let release: Release;
 let browser: Browser;
 let server: Server;
 let origin: string;
@@ -39,12 +41,16 @@ let requests: string[];
 let written: string[];
 
 beforeAll(async () => {
+  release = makeRelease();
   browser = await chromium.launch({
     executablePath: findChromium(),
     args: ["--no-sandbox", "--disable-dev-shm-usage"],
   });
 });
-afterAll(() => browser?.close());
+afterAll(async () => {
+  release?.remove();
+  await browser?.close();
+});
 
 beforeEach(async () => {
   server = createServer(async (request, response) => {
@@ -73,8 +79,9 @@ afterEach(async () => {
   await stopServer();
 });
 
-/** The site: the test page, the built script and its WebAssembly, the bundle, and a copy of it with one bit flipped. */
+/** The site: the page, the script and its WebAssembly, the bundle, a copy with one bit flipped, and signed releases. */
 async function content(path: string): Promise<Buffer> {
+  if (/^\/(?:first|second|release)\//.test(path)) return readFile(join(release.folder, path));
   const [folder, name] = path.slice(1).split("/") as [string, string | undefined];
   if (name === undefined) return readFile(join(WEB, SCRIPTS.includes(folder) ? "dist" : "tests/page", folder));
   if (folder !== "standard" && folder !== "damaged") throw new Error("not here");
@@ -159,7 +166,10 @@ test("nothing of a message is written or sent anywhere", async () => {
     const MARK = "zqmarkedtextqz pay 1.99 at parcel-fee.example";
     await classifier.score(MARK);
     await classifier.scoreBatch([MARK, ""]);
+    await classifier.score(MARK, { explain: true, locale: "en-SG", sender: "+4915zqmarked@sender.example" });
     const wrong: unknown[] = [
+      classifier.score("hello", { sender: [MARK] as any }),
+      classifier.scoreBatch(["hello"], { senders: [MARK, MARK] }),
       classifier.score([MARK] as any),
       classifier.scoreBatch(MARK as any),
       classifier.scoreBatch([{ MARK }] as any),
@@ -185,6 +195,104 @@ test("nothing of a message is written or sent anywhere", async () => {
     (await caches.keys()).length,
   ]);
   expect(kept).toEqual([0, 0, 0, 0, 0]);
+});
+
+test("a signature is checked: the right key opens, another one does not", async () => {
+  const { publicKey, otherKey } = release;
+  expect(await refusal("first", { publicKey })).toBe("loaded");
+  expect(await refusal("first", { publicKey: otherKey })).toMatch(/^BundleError: .* is not signed with this key/);
+  expect(await refusal("standard", { publicKey })).toMatch(/^BundleError: .* is not signed \(no manifest\.sig\)/);
+  expect(await refusal("first", { publicKey: publicKey.slice(1) })).toMatch(/^ForewarnError: the public key/);
+});
+
+test("updates come to the browser's storage: by difference, signed, damaged ones not, back and forth", async () => {
+  const { first, second, publicKey, otherKey } = release;
+  const done = await page.evaluate(
+    async ([version, publicKey]) => {
+      const { files, ...done } = await window.forewarn.update("release", window.forewarn.browserStore(), {
+        version,
+        publicKey,
+      });
+      return done;
+    },
+    [first, publicKey] as const,
+  );
+  expect(done).toMatchObject({ before: "", after: first });
+  expect(await stored("current")).toEqual(sums(join(release.folder, "first")));
+  expect(await stored("previous")).toEqual({});
+
+  const refused = await page.evaluate(
+    (publicKey) =>
+      window.forewarn.update("release", window.forewarn.browserStore(), { publicKey }).then(
+        () => "updated",
+        (error) => `${error.name}: ${error.message}`,
+      ),
+    otherKey,
+  );
+  expect(refused).toMatch(/^BundleError: .* is not signed with this key/);
+  expect(await stored("current")).toEqual(sums(join(release.folder, "first")));
+
+  requests.length = 0;
+  const next = await page.evaluate(async (publicKey) => {
+    const { files, ...done } = await window.forewarn.update("release", window.forewarn.browserStore(), { publicKey });
+    return done;
+  }, publicKey);
+  expect(next).toMatchObject({ before: first, after: second });
+  expect(next.fetched).toBeLessThan(100_000);
+  expect(requests.some((url) => url.includes("/deltas/"))).toBe(true);
+  expect(await stored("current")).toEqual(sums(join(release.folder, "second")));
+  expect(await stored("previous")).toEqual(sums(join(release.folder, "first")));
+
+  // What is stored runs with the network cut, and the version before it after a rollback. The WebAssembly is fetched by
+  // the first `load`, so that comes before.
+  await page.evaluate(() => window.forewarn.load("standard"));
+  await cutNetwork();
+  const models = await page.evaluate(async (publicKey) => {
+    const store = window.forewarn.browserStore();
+    const current = await window.forewarn.load(await store.read("current"), { publicKey });
+    const back = await window.forewarn.rollback(store, publicKey);
+    const previous = await window.forewarn.load(await store.read("current"), { publicKey });
+    return [current.version, back, previous.version];
+  }, publicKey);
+  expect(models).toEqual([second, first, first]);
+  expect(await stored("previous")).toEqual(sums(join(release.folder, "second")));
+  expect(written.filter((line) => !line.includes("ERR_INTERNET_DISCONNECTED"))).toEqual([]);
+});
+
+/** The sha256 of each file of a bundle in the browser's storage. */
+function stored(which: "current" | "previous"): Promise<Record<string, string>> {
+  return page.evaluate(async (which) => {
+    const files = await window.forewarn.browserStore().read(which);
+    const sums: Record<string, string> = {};
+    for (const [name, data] of files) {
+      const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data as Uint8Array<ArrayBuffer>));
+      sums[name] = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    }
+    return sums;
+  }, which);
+}
+
+test("explanations and senders come to pages too", async () => {
+  const wanted = readFixture().explanations.filter(({ text, evidence }) => evidence.length > 0 && text.length < 200);
+  const got = await page.evaluate(async (cases) => {
+    const classifier = await window.forewarn.load("standard");
+    const results = [];
+    const start = performance.now();
+    for (const { text, locale } of cases) results.push(await classifier.score(text, { explain: true, locale }));
+    const ms = (performance.now() - start) / cases.length;
+    const sender = await classifier.score(cases[0]!.text, { sender: "+14155550100", locale: "en-SG" });
+    return { results, ms, moved: sender.risk - results[0]!.risk };
+  }, wanted);
+  const differ = wanted.filter(({ evidence, forewarning }, i) => {
+    const result = got.results[i]!;
+    expect(result.forewarning ?? null).toBe(forewarning);
+    return JSON.stringify(result.evidence!.map((x) => x.text)) !== JSON.stringify(evidence.map((x) => x.text));
+  });
+  console.log(
+    `Chromium: ${wanted.length} explanations, ${differ.length} with other spans, on average ${got.ms.toFixed(0)} ms`,
+  );
+  expect(differ.length).toBeLessThan(0.1 * wanted.length);
+  expect(got.moved).toBeGreaterThan(0);
 });
 
 /** What `load` says when it refuses. */

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { VectorReport } from "../src/index.js";
 
@@ -22,6 +23,41 @@ export function goldenTexts(): string[] {
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line).text);
+}
+
+/** What Python makes of texts, characters and senders; scripts/make_fixture.py has the words to it. */
+export interface Fixture {
+  manifest_sha256: string;
+  block: number;
+  cases: { text: string; ids: number[]; pieces: [number, number][]; blank: boolean }[];
+  toy: { tokenizer: string; cases: { text: string; ids: number[] }[] };
+  characters: { start: number; sha256: string }[];
+  explanations: {
+    text: string;
+    locale: string | null;
+    evidence: { start: number; end: number; text: string; weight: number }[];
+    forewarning: string | null;
+  }[];
+  locales: { locale: string | null; taken: string | null }[];
+  senders: {
+    institutional: string[];
+    calling_codes: Record<string, string>;
+    types: string[];
+    added: { sender: string | null; locale: string | null; added: number[] }[];
+    verdicts: { text: string; sender: string | null; risk: number; action: string }[];
+  };
+}
+
+/** The fixture, which must have been made with the shipped bundle. */
+export function readFixture(): Fixture {
+  const make = "run: python mobile_bundle/web/scripts/make_fixture.py (`make test-web` does)";
+  const path = `${WEB}/tests/fixture.json`;
+  if (!existsSync(path)) throw new Error(`no tests/fixture.json; ${make}`);
+  const fixture: Fixture = JSON.parse(readFileSync(path, "utf8"));
+  if (createHash("sha256").update(bundleText("manifest.json")).digest("hex") !== fixture.manifest_sha256) {
+    throw new Error(`tests/fixture.json was made with another bundle; ${make}`);
+  }
+  return fixture;
 }
 
 /** One line for the log: how close the logits came, and how long things took. */

@@ -1,7 +1,7 @@
 import * as onnx from "onnxruntime-node";
 import { expect, test } from "vitest";
 import { Bundle, readFromMap, ScamClassifier, type Manifest, type OnnxRuntime } from "../src/index.js";
-import { blankVerdict, decide } from "../src/verdict.js";
+import { blankVerdict, decide, withSender } from "../src/verdict.js";
 import { bundleFiles, bundleText } from "./helpers.js";
 
 const manifest = JSON.parse(bundleText("manifest.json")) as Manifest;
@@ -44,6 +44,17 @@ test("calibration: the bias shifts the scam logits, the temperature flattens", (
   const scams = leaves.filter((leaf) => leaf.verdict === "scam").length;
   const e = Math.exp(4);
   expect(calibrated(1, 0)).toBeCloseTo((e + scams - 1) / (e + leaves.length - 1), 12);
+});
+
+test("a sender takes a message one step further at most, and never back", () => {
+  const plain = decide(manifest, favouring("prize", 2));
+  const acts = (warn: number, block: number) => {
+    const points = { ...manifest, operating_points: { warn: { threshold: warn }, block: { threshold: block } } };
+    return withSender(points, decide(points, favouring("prize", 2)), "+14155550100", "en-SG").action;
+  };
+  expect(acts(plain.risk + 1e-9, plain.risk + 2e-9)).toBe("warn");
+  expect(acts(plain.risk, plain.risk + 1e-9)).toBe("block");
+  expect(withSender(manifest, plain, "DBS", "en-SG")).toBe(plain);
 });
 
 test("a blank message is legitimate and allowed, whatever the thresholds", () => {
