@@ -14,9 +14,10 @@ stores:  ## PostgreSQL, Redis and nginx from Debian's packages, with which `make
 	{ command -v redis-server && command -v nginx && ls /usr/lib/postgresql/*/bin/postgres /usr/lib/nginx/modules/ngx_stream_module.so; } > /dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql redis-server nginx-light libnginx-mod-stream; }
 
-test-web: .venv/dev.done mobile_bundle/web/node_modules/.package-lock.json  ## the web and Node client, in Node and in Chromium (needs both)
+test-web: .venv/dev.done mobile_bundle/web/node_modules/.package-lock.json mobile_bundle/react_native/node_modules/.package-lock.json  ## the web, Node and React Native clients, in Node, Chromium (needs both) and Hermes
 	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py
 	cd mobile_bundle/web && npm test
+	cd mobile_bundle/react_native && npm test
 
 test-android: .venv/serve.done  ## the Android client's core, on a plain JVM (needs Debian's JDK and junit4)
 	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py
@@ -48,6 +49,10 @@ bundle: .venv/dev.done  ## data, training from the repository's encoder, evaluat
 
 mobile_bundle/web/node_modules/.package-lock.json: mobile_bundle/web/package.json mobile_bundle/web/package-lock.json
 	cd mobile_bundle/web && npm ci --no-progress
+	touch $@
+
+mobile_bundle/react_native/node_modules/.package-lock.json: mobile_bundle/react_native/package.json mobile_bundle/react_native/package-lock.json
+	cd mobile_bundle/react_native && npm ci --no-progress
 	touch $@
 
 clean:

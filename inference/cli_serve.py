@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -24,8 +25,9 @@ from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.service.app import CONFIG_VARIABLE, create_app
 from forewarn.inference.service.keys_store import open_store
-from forewarn.inference.service.logs import configure_logging
-from forewarn.inference.service.metrics import FOLDER_VARIABLE
+from forewarn.inference.service.logs import LOGGER, configure_logging
+from forewarn.inference.service.metrics import FOLDER_VARIABLE as METRICS_VARIABLE
+from forewarn.inference.service.model_state import FOLDER_VARIABLE as MODEL_VARIABLE
 from forewarn.inference.service.settings import PREFIX, Settings, load_settings
 from uvicorn.supervisors import Multiprocess
 
@@ -142,7 +144,7 @@ def main(argv: Sequence[str]) -> int:
     settings = load_settings(config, **({"bundle": args.bundle} if args.bundle else {}))
     with listen(args.host, args.port, settings.send_timeout_s) as listener, _stopped_by_sigterm():
         check_lock(listener, settings)
-        bundle = Bundle.open(settings.bundle)
+        bundle = Bundle.open(settings.bundle, settings.public_key)
         # With workers the parent loads it too: a bad bundle must end here, not be retried in every worker for ever.
         classifier = ScamClassifier(bundle, settings.threads)
         golden = bundle.golden_vectors()[0]
@@ -171,9 +173,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 class _Supervisor(Multiprocess):
-    """Uvicorn's supervisor, which would leave its own copy of the socket open while the workers drain.
+    """Uvicorn's supervisor, with two differences.
 
-    The system would then go on accepting connections that nobody answers.
+    It would leave its own copy of the socket open while the workers drain, on which the system would go on accepting
+    connections that nobody answers; and on SIGHUP it would start the workers anew.
     """
 
     def terminate_all(self) -> None:
@@ -182,6 +185,14 @@ class _Supervisor(Multiprocess):
             listener.close()
         super().terminate_all()
 
+    def handle_hup(self) -> None:
+        """Pass SIGHUP on to a worker, which loads the bundle anew; the others follow it."""
+        ready = next((worker for worker in self.processes if worker.pid and worker.is_ready(timeout=1)), None)
+        if ready and ready.pid:
+            os.kill(ready.pid, signal.SIGHUP)
+        else:
+            logging.getLogger(LOGGER).error("no worker is ready to load the bundle anew; send the signal again")
+
 
 def _run_workers(
     number: int, listener: socket.socket, config: Path | None, bundle: Path | None, common: dict[str, Any]
@@ -189,24 +200,24 @@ def _run_workers(
     """Run worker processes; what they need to know goes through the environment."""
     for name, path in ((CONFIG_VARIABLE, config), (_BUNDLE_VARIABLE, bundle)):
         if path is not None:
-            os.environ[name] = str(path.resolve())
+            os.environ[name] = str(path.absolute())  # its links are for the workers to follow, at each loading
     factory = "forewarn.inference.service.app:create_app_from_environment"
-    with _shared_metrics():
+    with _shared_folder(METRICS_VARIABLE, "metrics"), _shared_folder(MODEL_VARIABLE, "model"):
         _Supervisor(uvicorn.Config(factory, factory=True, workers=number, **common), [listener]).run()
 
 
 @contextmanager
-def _shared_metrics() -> Iterator[None]:
-    """A folder where the workers put their counts together, so that any of them can answer /metrics for all."""
-    if os.environ.get(FOLDER_VARIABLE):
+def _shared_folder(variable: str, name: str) -> Iterator[None]:
+    """A folder for what the workers share, which `variable` tells them: their counts, and which model runs."""
+    if os.environ.get(variable):
         yield
         return
-    folder = tempfile.mkdtemp(prefix="forewarn-metrics-")
-    os.environ[FOLDER_VARIABLE] = folder
+    folder = tempfile.mkdtemp(prefix=f"forewarn-{name}-")
+    os.environ[variable] = folder
     try:
         yield
     finally:
-        del os.environ[FOLDER_VARIABLE]
+        del os.environ[variable]
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 
@@ -216,6 +217,60 @@ def test_a_store_that_is_down_leaves_no_trace(classifier, tiny_bundle, caplog, c
     told += written(caplog, capfd, json_log)
     assert "store_unavailable" in told and "the keys could not be read" in told
     assert not [mark for mark in (MARK, *token.split("_", 2)[1:]) if mark in told]
+
+
+def test_a_change_of_the_model_and_a_shadow_leave_no_trace(classifier, tiny_bundle, caplog, capfd, json_log, tmp_path):
+    caplog.set_level(logging.DEBUG)
+    bundles = tmp_path / MARK
+    damaged = shutil.copytree(tiny_bundle, bundles / f"{MARK}-damaged")
+    (damaged / "model.onnx").write_bytes(TEXT.encode())
+    shutil.copytree(tiny_bundle, bundles / f"{MARK}-good")
+    address, settings = "/v1/admin/model", Settings(bundle=bundles / f"{MARK}-good", bundles=bundles)
+    bodies = [
+        ({"bundle": f"{MARK}-damaged"}, 422),
+        ({"bundle": f"../{MARK}"}, 422),
+        ({"bundle": TEXT}, 422),
+        ({"bundle": None, MARK: TEXT}, 422),
+        ({"bundle": None, "shadow": TEXT}, 422),
+        ({"bundle": MARK * 1000}, 422),
+        ({"bundle": f"{MARK}-good", "shadow": 1}, 200),
+    ]
+    with serving(classifier, tiny_bundle, settings, log_level="debug") as client:
+        for body, status in bodies:
+            answer = client.post(address, json=body, params={MARK: MARK})
+            assert answer.status_code == status
+            assert MARK not in answer.text and MARK not in str(answer.headers)
+        assert client.post(address, content=TEXT, headers={"Content-Type": MARK}).status_code == 415
+        assert client.post(address, content=TEXT, headers=JSON).status_code == 400
+        for explain in (False, True):
+            assert client.post("/v1/score", json={"messages": [message()], "explain": explain}).status_code == 200
+        wait_until(lambda: client.get(address).json()["shadow"]["messages"] == 2)
+        told = client.get(address).text + client.delete(address).text
+        assert MARK not in told
+        assert nothing_of_it(client, caplog, capfd, json_log)
+
+
+def test_a_shadow_that_crashes_leaves_its_type_and_place_but_not_the_text(
+    classifier, tiny_bundle, caplog, capfd, json_log, monkeypatch
+):
+    caplog.set_level(logging.DEBUG)
+    with serving(classifier, tiny_bundle, Settings(bundle=tiny_bundle), log_level="debug") as client:
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+        answer = client.post("/v1/admin/model", json={"bundle": None, "shadow": 1})
+        assert answer.status_code == 200
+
+        def crash(self, texts, *args, **kwargs):
+            raise ValueError(f"cannot score {texts[0]!r}")
+
+        running = classifier.score
+        monkeypatch.setattr(ScamClassifier, "score", crash)
+        monkeypatch.setattr(classifier, "score", running)  # the model that answers is not the one that fails
+        assert client.post("/v1/score", json={"messages": [message()]}).status_code == 200
+        wait_until(lambda: client.get("/v1/admin/model").json()["shadow"]["dropped"] == 1)
+        output = written(caplog, capfd, json_log)
+        assert "the shadow failed" in output and "ValueError at" in output
+        assert MARK not in output
+        assert nothing_of_it(client, caplog, capfd, json_log)
 
 
 BAD_REQUESTS = {

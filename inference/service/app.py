@@ -7,49 +7,61 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from forewarn.inference.bundle import Bundle, GoldenVector
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.service import errors
+from forewarn.inference.service.admin import ModelChange, add_admin
 from forewarn.inference.service.apple import AppleAnswer, AppleQuery, apple_answer
-from forewarn.inference.service.body import DEADLINE_HEADER, Bodies, Draining, deadline_of
+from forewarn.inference.service.body import Bodies, Draining, deadline_of
 from forewarn.inference.service.errors import Refusal
 from forewarn.inference.service.guard import Guard
-from forewarn.inference.service.keys_access import OPEN, Access, KeyCheck
+from forewarn.inference.service.keys_access import Access, KeyCheck
 from forewarn.inference.service.keys_store import open_store
 from forewarn.inference.service.logs import LOGGER, configure_logging
 from forewarn.inference.service.metrics import Metrics
+from forewarn.inference.service.model_change import Models
+from forewarn.inference.service.openapi import JSON, SCHEMAS, api_version, describe, takes
+from forewarn.inference.service.openapi import errors as errors_of
 from forewarn.inference.service.schema import (
-    ErrorBody,
     InputMessage,
+    Labels,
     LineError,
+    ModelAbout,
     ScoreRequest,
     ScoreResponse,
     check_length,
     limited_request,
     parse,
 )
-from forewarn.inference.service.scoring import Asked, Scorer
+from forewarn.inference.service.scoring import Asked
 from forewarn.inference.service.settings import Settings, load_settings
 from forewarn.inference.service.stream import MEDIA_TYPE, StreamScorer
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 # How `forewarn serve` tells its worker processes which file to read.
 CONFIG_VARIABLE = "FOREWARN_CONFIG"
-_SCHEMAS = "#/components/schemas/{model}"
-_JSON = "application/json"
+_STOP = (signal.SIGTERM, signal.SIGINT)
+# Windows has no such signal.
+_RELOAD = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
+_READ_BY_HANDLERS: tuple[tuple[type[BaseModel], JsonSchemaMode], ...] = (
+    (ScoreRequest, "validation"),
+    (AppleQuery, "validation"),
+    (ModelChange, "validation"),
+    (LineError, "serialization"),
+)
 
 logger = logging.getLogger(LOGGER)
 
@@ -71,7 +83,7 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
     settings = settings or load_settings()
     metrics = Metrics()
     access = Access(open_store(settings.keys) if settings.keys else None, settings.keys_refresh_s, metrics)
-    scorer = Scorer(classifier, golden, settings, metrics)
+    models = Models(classifier, golden, settings, metrics)
     draining = Draining()
 
     @asynccontextmanager
@@ -80,17 +92,17 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
         logging.getLogger("uvicorn.access").disabled = True
         loop = asyncio.get_running_loop()
         await access.start()
-        scorer.start()
-        probe = asyncio.create_task(scorer.ready())
-        with _when_told_to_stop(lambda: loop.call_soon_threadsafe(draining.begin)):
+        await models.start()
+        probe = asyncio.create_task(models.ready())
+        with _on_signals(_STOP, draining.begin, loop), _on_signals(_RELOAD, models.reload, loop):
             yield
         probe.cancel()
-        scorer.stop()
+        models.stop()
         await access.stop()
 
     app = FastAPI(
         title="forewarn",
-        version=classifier.version,
+        version=api_version(),
         summary="Tells scam messages from honest ones. No message text is stored or logged.",
         lifespan=lifespan,
         # A redirect to the address with the slash would send the request's own address back.
@@ -98,19 +110,22 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
         # The pages that FastAPI would show load their script from a public network; nothing here may need or call one.
         docs_url=None,
         redoc_url=None,
+        # Clients that are generated name their functions by it.
+        generate_unique_id_function=lambda route: route.name,
     )
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_error)
     bodies = Bodies(settings)
-    streams = StreamScorer(scorer, access, settings, metrics, draining)
-    _add_scoring(app, classifier, scorer, access, settings, bodies, streams)
-    _add_apple(app, scorer, access, settings, bodies)
-    _add_about(app, classifier, scorer, access, metrics, draining)
+    streams = StreamScorer(models, access, settings, metrics, draining)
+    _add_scoring(app, models, access, settings, bodies, streams)
+    _add_apple(app, models, access, settings, bodies)
+    _add_about(app, models, access, metrics, draining)
+    add_admin(app, models, settings, bodies)
     routes = frozenset(getattr(route, "path", "") for route in app.routes)
     if settings.keys:
         app.add_middleware(KeyCheck, access=access, routes=routes)
     app.add_middleware(Guard, metrics=metrics, routes=routes, send_timeout_s=settings.send_timeout_s)
-    app.openapi = lambda: _openapi(app, locked=bool(settings.keys))  # type: ignore[method-assign]
+    app.openapi = lambda: describe(app, _READ_BY_HANDLERS, locked=bool(settings.keys))  # type: ignore[method-assign]
     return app
 
 
@@ -123,16 +138,16 @@ def create_app_from_environment() -> FastAPI:
     """
     config = os.environ.get(CONFIG_VARIABLE)
     settings = load_settings(Path(config) if config else None)
-    configure_logging(settings.log_level)
-    bundle = Bundle.open(settings.bundle)
     # One thread a batch: several processes, each spread over all cores, would fight for them.
-    return create_app(ScamClassifier(bundle, settings.threads or 1), bundle.golden_vectors()[0], settings)
+    settings = settings.model_copy(update={"threads": settings.threads or 1})
+    configure_logging(settings.log_level)
+    bundle = Bundle.open(settings.bundle, settings.public_key)
+    return create_app(ScamClassifier(bundle, settings.threads), bundle.golden_vectors()[0], settings)
 
 
 def _add_scoring(
     app: FastAPI,
-    classifier: ScamClassifier,
-    scorer: Scorer,
+    models: Models,
     access: Access,
     settings: Settings,
     bodies: Bodies,
@@ -143,8 +158,8 @@ def _add_scoring(
     @app.post(
         "/v1/score",
         response_model=ScoreResponse,
-        responses=_errors(400, 408, 413, 415, 422, 429, 500, 504),
-        openapi_extra=_takes(ScoreRequest.__name__),
+        responses=errors_of(400, 408, 413, 415, 422, 429, 500, 504),
+        openapi_extra=takes(ScoreRequest.__name__),
         tags=["scoring"],
     )
     async def score(request: Request) -> Response:
@@ -162,12 +177,14 @@ def _add_scoring(
             await access.charge(request, len(asked.messages))
             messages = [Asked(x.text, x.sender, x.locale) for x in asked.messages]
             if asked.explain:
-                verdicts = await scorer.explain(messages, deadline)
+                verdicts = await models.explain(messages, deadline)
             else:
-                verdicts = await scorer.score(messages, deadline)
+                verdicts = await models.score(messages, deadline)
         results = [verdict.to_dict(x.id) for x, verdict in zip(asked.messages, verdicts, strict=True)]
+        # What it was answered by, even if another model has taken over since.
+        model = verdicts[0].model if verdicts else models.classifier.version
         # A ready-made response: FastAPI's check of response models would put the values into its error.
-        return Response(to_json({"results": results, "model": classifier.version}), media_type=_JSON)
+        return Response(to_json({"results": results, "model": model}), media_type=JSON)
 
     @app.post(
         "/v1/score/stream",
@@ -177,13 +194,13 @@ def _add_scoring(
                 "description": "A ScoreResult or a LineError a line, in the order of the request's lines.",
                 "content": {
                     MEDIA_TYPE: {
-                        "schema": {"anyOf": [{"$ref": _SCHEMAS.format(model=m)} for m in ("ScoreResult", "LineError")]}
+                        "schema": {"anyOf": [{"$ref": SCHEMAS.format(model=m)} for m in ("ScoreResult", "LineError")]}
                     }
                 },
             },
-            **_errors(415, 500),
+            **errors_of(415, 500),
         },
-        openapi_extra=_takes(InputMessage.__name__, MEDIA_TYPE, deadline=False),
+        openapi_extra=takes(InputMessage.__name__, MEDIA_TYPE, deadline=False),
         tags=["scoring"],
     )
     async def score_stream(request: Request) -> Response:
@@ -195,12 +212,12 @@ def _add_scoring(
         return streams.answer(request)
 
 
-def _add_apple(app: FastAPI, scorer: Scorer, access: Access, settings: Settings, bodies: Bodies) -> None:
+def _add_apple(app: FastAPI, models: Models, access: Access, settings: Settings, bodies: Bodies) -> None:
     @app.post(
         "/v1/filter/apple",
         response_model=AppleAnswer,
-        responses=_errors(400, 408, 413, 415, 422, 429, 500, 504),
-        openapi_extra=_takes(AppleQuery.__name__),
+        responses=errors_of(400, 408, 413, 415, 422, 429, 500, 504),
+        openapi_extra=takes(AppleQuery.__name__),
         tags=["apple"],
     )
     async def filter_apple(request: Request) -> Response:
@@ -211,10 +228,10 @@ def _add_apple(app: FastAPI, scorer: Scorer, access: Access, settings: Settings,
             request.state.messages = 1
             check_length(asked.query.message.text, "query.message.text", settings)
             await access.charge(request, 1)
-            [verdict] = await scorer.score([Asked(asked.query.message.text, asked.query.sender)], deadline)
-        return Response(to_json(apple_answer(verdict)), media_type=_JSON)
+            [verdict] = await models.score([Asked(asked.query.message.text, asked.query.sender)], deadline)
+        return Response(to_json(apple_answer(verdict)), media_type=JSON)
 
-    @app.get("/.well-known/apple-app-site-association", responses=_errors(404), tags=["apple"])
+    @app.get("/.well-known/apple-app-site-association", responses=errors_of(404), tags=["apple"])
     async def association() -> dict[str, Any]:
         """Which apps' message filters may ask here, for iOS; 404 unless `apple_app_ids` is set."""
         if not settings.apple_app_ids:
@@ -222,19 +239,18 @@ def _add_apple(app: FastAPI, scorer: Scorer, access: Access, settings: Settings,
         return {"messagefilter": {"apps": settings.apple_app_ids}}
 
 
-def _add_about(
-    app: FastAPI, classifier: ScamClassifier, scorer: Scorer, access: Access, metrics: Metrics, draining: Draining
-) -> None:
-    manifest = classifier.manifest
-
-    @app.get("/v1/labels", tags=["model"])
+def _add_about(app: FastAPI, models: Models, access: Access, metrics: Metrics, draining: Draining) -> None:
+    @app.get("/v1/labels", response_model=Labels, tags=["model"])
     async def labels() -> dict[str, Any]:
         """The label taxonomy: verdicts, the leaves under them with their levers, and coarse labels."""
-        return classifier.taxonomy.to_dict()
+        return models.classifier.taxonomy.to_dict()
 
-    @app.get("/v1/model", tags=["model"])
+    # Told and not checked: what a bundle says of itself is the bundle's.
+    @app.get("/v1/model", responses={200: {"model": ModelAbout}}, tags=["model"])
     async def model() -> dict[str, Any]:
         """The model that answers: version, bundle format, maximum length in tokens, thresholds, calibration."""
+        classifier = models.classifier
+        manifest = classifier.manifest
         names = ("format", "operating_points", "calibration", "licence", "sources")
         about = {name: manifest[name] for name in names if name in manifest}
         return {"version": classifier.version, "max_length": classifier.max_length, **about}
@@ -244,14 +260,14 @@ def _add_about(
         """The process is alive."""
         return {"status": "ok"}
 
-    @app.get("/readyz", responses=_errors(503), tags=["health"])
+    @app.get("/readyz", responses=errors_of(503), tags=["health"])
     async def readyz() -> dict[str, str]:
         """The model has answered a golden vector rightly: send traffic. 503 until then, and while stopping."""
         if draining.on:
             raise Refusal("draining")
         if not access.ready:
             raise Refusal("store_unavailable")
-        if not await scorer.ready():
+        if not await models.ready():
             raise Refusal("not_ready")
         return {"status": "ready"}
 
@@ -280,18 +296,20 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 @contextmanager
-def _when_told_to_stop(tell: Callable[[], object]) -> Iterator[None]:
-    """Also call `tell` on SIGTERM and SIGINT; what handled them goes on handling them.
+def _on_signals(
+    numbers: Sequence[signal.Signals], tell: Callable[[], object], loop: asyncio.AbstractEventLoop
+) -> Iterator[None]:
+    """Also call `tell` on signals, in the event loop; what handled them goes on handling them.
 
-    The server tells the application only after the last request, which for a stream may be never.
+    The server tells the application to stop only after the last request, which for a stream may be never.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in numbers}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        tell()
+        loop.call_soon_threadsafe(tell)
         handler = before[signal.Signals(number)]
         if callable(handler):
             handler(number, frame)
@@ -303,37 +321,3 @@ def _when_told_to_stop(tell: Callable[[], object]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorBody} for status in statuses}
-
-
-def _takes(model: str, media_type: str = _JSON, deadline: bool = True) -> dict[str, Any]:
-    """The description of a body that the handler reads itself, by the name of its model, and of the deadline header."""
-    schema = {"$ref": _SCHEMAS.format(model=model)}
-    described: dict[str, Any] = {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
-    if deadline:
-        about = "Milliseconds until the answer is of no more use; then it is 504."
-        header = {"name": DEADLINE_HEADER, "in": "header", "schema": {"type": "integer", "minimum": 1}}
-        described["parameters"] = [{**header, "description": about}]
-    return described
-
-
-def _openapi(app: FastAPI, locked: bool) -> dict[str, Any]:
-    """The API's description, with the models that handlers read themselves, and where `locked` with the key."""
-    if not app.openapi_schema:
-        described = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        _, definitions = models_json_schema(
-            [(ScoreRequest, "validation"), (AppleQuery, "validation"), (LineError, "serialization")],
-            ref_template=_SCHEMAS,
-        )
-        described["components"]["schemas"] |= definitions["$defs"]
-        if locked:
-            described["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-            described["security"] = [{"key": []}]
-            for path in OPEN & described["paths"].keys():
-                for operation in described["paths"][path].values():
-                    operation["security"] = []
-        app.openapi_schema = described
-    return app.openapi_schema

@@ -146,7 +146,8 @@ class Batcher(Generic[Item, Answer]):
 
     def _add(self, number: int) -> None:
         self._waiting += number
-        self._queue_gauge.set(self._waiting)
+        # Not set: while the model changes, two of us count in it.
+        self._queue_gauge.inc(number)
         if number < 0:
             self._room.set()
 

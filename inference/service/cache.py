@@ -50,3 +50,7 @@ class VerdictCache:
         self._verdicts.move_to_end(key)
         while len(self._verdicts) > self._most:
             self._verdicts.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._verdicts.clear()

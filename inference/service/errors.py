@@ -20,11 +20,13 @@ _KINDS: dict[str, tuple[int, str]] = {
     "not_found": (404, "no such address; GET /openapi.json lists what is there"),
     "method_not_allowed": (405, "this address does not take this method; GET /openapi.json lists which it takes"),
     "read_timeout": (408, "the body did not arrive in time; send it faster or send less"),
+    "change_running": (409, "another change of the model is running; ask again when it is done"),
     "body_too_large": (413, "the body is too large; send fewer messages a request"),
     "too_many_messages": (413, "too many messages; send fewer a request"),
     "message_too_long": (413, "a message is too long"),
     "unsupported_media_type": (415, "send JSON with the header Content-Type: application/json"),
     "invalid_request": (422, "the request does not fit"),
+    "model_refused": (422, "the bundle cannot be used; the model that answers stays"),
     "overloaded": (429, "too much is waiting already, nothing of this request was kept; try again later"),
     "rate_limited": (429, "the key's messages for this minute are used up; nothing was scored, try again later"),
     "internal_error": (500, "the service failed on this request; nothing of it was kept"),
@@ -58,6 +60,9 @@ _REASONS = {
     "model_attributes_type": "must be an object",
     "dict_type": "must be an object",
     "string_too_long": "is too long",
+    "float_type": "must be a number",
+    "greater_than": "is out of range",
+    "less_than_equal": "is out of range",
 }
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from forewarn.inference.errors import ForewarnError
 
-# What a key may be allowed. `admin` is kept for later: nothing asks for it yet.
+# What a key may be allowed: scoring, the metrics, and to change the model.
 SCOPES = ("score", "metrics", "admin")
 MAX_NAME_CHARACTERS = 64
 

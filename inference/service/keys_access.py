@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 # What load balancers and Apple's servers ask, without a key.
 OPEN = frozenset({"/healthz", "/readyz", "/.well-known/apple-app-site-association"})
 # What an address asks of a key where it is not `score`.
-_SCOPES = {"/metrics": "metrics"}
+_SCOPES = {"/metrics": "metrics", "/v1/admin/model": "admin"}
 _THREADS = 4
 _FIRST_READ_S = 1.0
 _TOO_MANY = "more messages at once than this key may send a minute; send fewer a request"

@@ -44,6 +44,12 @@ class Metrics:
         self.cache_hits = counter("cache_hits", "Messages answered from the cache")
         self.cache_misses = counter("cache_misses", "Messages that were not in the cache")
         self.cache_bytes = gauge("cache_bytes", "Memory that the cache uses")
+        # `result` is changed or refused.
+        self.model_changes = counter("model_changes", "Models that were asked for", "result")
+        # What the model that answers said, and what the one behind it would have.
+        self.shadow_verdicts = counter("shadow_verdicts", "Messages that two models scored", "running", "shadow")
+        self.shadow_actions = counter("shadow_actions", "Messages that two models scored", "running", "shadow")
+        self.shadow_dropped = counter("shadow_dropped", "Messages that the shadow had no time for")
         # `use` is keys or limits.
         self.store_errors = counter("store_errors", "Times the store of keys did not answer", "use")
         # `lane` is score or explain.

@@ -112,6 +112,32 @@ class ScoreResponse(BaseModel):
     model: str
 
 
+class Leaf(BaseModel):
+    """A label: a script that scammers follow, or a kind of honest message."""
+
+    name: str
+    verdict: str
+    levers: list[str]
+    about: str
+
+
+class Labels(BaseModel):
+    """The labels of the model that answers."""
+
+    verdicts: list[str]
+    leaves: list[Leaf]
+    coarse: dict[str, list[str]] = Field(description="Names of sets of labels, for data that knows no more.")
+
+
+class ModelAbout(BaseModel):
+    """The model that answers, as its bundle describes it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    version: str
+    max_length: int = Field(description="Ids of the tokenizer that it reads of a text.")
+
+
 class ErrorBody(BaseModel):
     """Every error of this service. It never holds any part of the request."""
 

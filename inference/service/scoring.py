@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from forewarn.inference.bundle import GoldenVector
@@ -37,13 +38,32 @@ class Asked(NamedTuple):
 class Scorer:
     """The classifier as the service uses it: shared by all requests, never on the event loop."""
 
-    def __init__(self, classifier: ScamClassifier, golden: GoldenVector, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        classifier: ScamClassifier,
+        golden: GoldenVector,
+        settings: Settings,
+        metrics: Metrics,
+        verified: bool = False,
+    ) -> None:
+        """Set up; nothing runs before `start`.
+
+        Args:
+            classifier: what scores.
+            golden: what it must answer rightly.
+            settings: limits and times.
+            metrics: where batches, times and verdicts are counted.
+            verified: whether it has given its golden vectors already.
+        """
         self._classifier = classifier
         self._golden = golden
         self._metrics = metrics
         self._cache = VerdictCache(settings.cache_bytes)
-        self._ready = False
+        self._ready = verified
         self._probing = asyncio.Lock()
+        self._requests = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._score: Batcher[str, Verdict] = Batcher(
             self._run_score,
             lane="score",
@@ -61,6 +81,16 @@ class Scorer:
             metrics=metrics,
         )
 
+    @property
+    def classifier(self) -> ScamClassifier:
+        """What scores."""
+        return self._classifier
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait to be scored."""
+        return self._score.waiting
+
     def start(self) -> None:
         """Begin to answer; from within the event loop."""
         self._score.start()
@@ -71,12 +101,26 @@ class Scorer:
         self._score.stop()
         self._explain.stop()
 
+    async def retire(self) -> None:
+        """Stop as soon as the requests that began here have their answers."""
+        self.forget()
+        try:
+            await self._idle.wait()
+        finally:
+            self.stop()
+
+    def forget(self) -> None:
+        """Empty the cache, for a model that answers nobody now."""
+        self._cache.clear()
+
     async def score(self, messages: Sequence[Asked], deadline: float, patient: bool = False) -> list[Verdict]:
         """Verdicts in order; see `Batcher.submit` for the rest."""
         texts = [message.text for message in messages]
-        verdicts = await self._score_cached(texts, deadline, patient) if self._cache else None
-        if verdicts is None:
-            verdicts = await self._score.submit(texts, deadline, patient)
+        with self._in_use():
+            if self._cache:
+                verdicts = await self._score_cached(texts, deadline, patient)
+            else:
+                verdicts = await self._score.submit(texts, deadline, patient)
         # After the cache, which knows texts alone: a campaign comes from many senders.
         verdicts = [
             self._classifier.with_sender(verdict, message.sender, message.locale)
@@ -87,7 +131,8 @@ class Scorer:
 
     async def explain(self, messages: Sequence[Asked], deadline: float) -> list[Verdict]:
         """Verdicts with evidence and forewarning, in order; see `Batcher.submit`."""
-        verdicts = await self._explain.submit(messages, deadline)
+        with self._in_use():
+            verdicts = await self._explain.submit(messages, deadline)
         self._metrics.count_verdicts(verdicts)
         return verdicts
 
@@ -98,7 +143,8 @@ class Scorer:
         async with self._probing:
             try:
                 deadline = asyncio.get_running_loop().time() + _PROBE_S
-                [verdict] = await self._score.submit([self._golden.text], deadline, patient=True)
+                with self._in_use():
+                    [verdict] = await self._score.submit([self._golden.text], deadline, patient=True)
             except Exception as error:
                 logger.error("the golden vector could not be scored", extra={"fields": {"error": place(error)}})
                 return False
@@ -109,6 +155,17 @@ class Scorer:
                 fields = {"expected": self._golden.verdict, "answered": verdict.verdict}
                 logger.error("the golden vector got another verdict; export the bundle again", extra={"fields": fields})
         return self._ready
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        self._requests += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            if not self._requests:
+                self._idle.set()
 
     async def _score_cached(self, texts: Sequence[str], deadline: float, patient: bool) -> list[Verdict]:
         keys: list[bytes] = []

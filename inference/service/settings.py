@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     bundle: Path | None = Field(None, description="Bundle folder or .zip; none is the one that ships.")
+    bundles: Path | None = Field(None, description="Folder of the bundles that may be loaded while the service runs.")
+    public_key: str | None = Field(None, description="Ed25519 key, in base64, that must have signed every bundle.")
     threads: int | None = Field(None, ge=1, description="Cores a batch may use; none is all, or one with workers.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     apple_app_ids: Annotated[list[str], NoDecode] = Field(

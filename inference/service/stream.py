@@ -15,8 +15,9 @@ from forewarn.inference.service.errors import Refusal, place, rate_limited
 from forewarn.inference.service.keys_access import Access
 from forewarn.inference.service.logs import LOGGER
 from forewarn.inference.service.metrics import Metrics
+from forewarn.inference.service.model_change import Models
 from forewarn.inference.service.schema import InputMessage, check_length, parse
-from forewarn.inference.service.scoring import Asked, Scorer
+from forewarn.inference.service.scoring import Asked
 from forewarn.inference.service.settings import Settings
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -61,9 +62,9 @@ class StreamScorer:
     """Answers the lines of streams."""
 
     def __init__(
-        self, scorer: Scorer, access: Access, settings: Settings, metrics: Metrics, draining: Draining
+        self, models: Models, access: Access, settings: Settings, metrics: Metrics, draining: Draining
     ) -> None:
-        self._scorer = scorer
+        self._models = models
         self._access = access
         self._settings = settings
         self._metrics = metrics
@@ -122,7 +123,7 @@ class StreamScorer:
         deadline = asyncio.get_running_loop().time() + self._settings.deadline_ms / 1000
         try:
             asked = [Asked(message.text, message.sender, message.locale) for _, message in good]
-            verdicts = await self._scorer.score(asked, deadline, patient=True)
+            verdicts = await self._models.score(asked, deadline, patient=True)
             for (number, message), verdict in zip(good, verdicts, strict=True):
                 results[number] = verdict.to_dict(message.id)
         except Exception as error:
