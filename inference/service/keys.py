@@ -15,6 +15,7 @@ from forewarn.inference.errors import ForewarnError
 # What a key may be allowed: scoring, the metrics, and to change the model.
 SCOPES = ("score", "metrics", "admin")
 MAX_NAME_CHARACTERS = 64
+STORE_TIMEOUT_S = 2.0  # for any store to connect, and to answer
 
 _TOKEN = re.compile(r"fw_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 # Stands in for the hash of a key that does not exist, so that an unknown ID takes the time of a wrong secret.

@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 
 import redis
 from forewarn.inference.errors import ForewarnError
-from forewarn.inference.service.keys import Key, StoreError, now
+from forewarn.inference.service.keys import STORE_TIMEOUT_S, Key, StoreError, now
 from limits.storage import RedisStorage, Storage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-TIMEOUT_S = 2.0
 _HASH = "forewarn:keys"
 
 
@@ -66,7 +65,11 @@ class RedisKeyStore:
 
 def _options() -> dict[str, Any]:
     # One new try, for a connection that went stale; redis-py's own default waits for seconds between three.
-    return {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S, "retry": Retry(NoBackoff(), 1)}
+    return {
+        "socket_timeout": STORE_TIMEOUT_S,
+        "socket_connect_timeout": STORE_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 1),
+    }
 
 
 def _read(stored: str) -> Key:

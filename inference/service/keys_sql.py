@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,11 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from forewarn.inference.service.keys import Key, StoreError, now
+from forewarn.inference.service.keys import STORE_TIMEOUT_S, Key, StoreError, now
 from forewarn.inference.service.limits import SqlCounters
 from limits.storage import Storage
 
-TIMEOUT_S = 2.0
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS forewarn_keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, secret_sha256 TEXT NOT NULL, "
     "scopes TEXT NOT NULL, per_minute BIGINT, created TEXT NOT NULL, revoked TEXT)",
@@ -109,12 +109,22 @@ class SqliteDatabase(Database):
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         # Closed by `close`, in another thread than its own, once that one is at rest.
         connection = sqlite3.connect(
-            self._path, timeout=TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=32
+            self._path, timeout=STORE_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=32
         )
-        # Readers do not wait for the writer, and a commit does not wait for the disk.
-        for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", *_TABLES):
-            connection.execute(statement)
-        return connection
+        last_try = time.monotonic() + STORE_TIMEOUT_S
+        while True:
+            try:
+                # Readers do not wait for the writer, and a commit does not wait for the disk.
+                for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", *_TABLES):
+                    connection.execute(statement)
+                return connection
+            except sqlite3.Error as error:
+                # Where several make the file at once, SQLite refuses the change to WAL without waiting.
+                busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > last_try:
+                    connection.close()
+                    raise
+                time.sleep(0.01)
 
     def _run(self, connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         if statement.startswith("SELECT"):
@@ -148,11 +158,11 @@ class PostgresDatabase(Database):
         connection = psycopg.connect(
             self._url,
             autocommit=True,
-            connect_timeout=int(TIMEOUT_S),
-            tcp_user_timeout=int(1000 * TIMEOUT_S),
+            connect_timeout=int(STORE_TIMEOUT_S),
+            tcp_user_timeout=int(1000 * STORE_TIMEOUT_S),
             application_name="forewarn",
         )
-        connection.execute(f"SET statement_timeout = {int(1000 * TIMEOUT_S)}")
+        connection.execute(f"SET statement_timeout = {int(1000 * STORE_TIMEOUT_S)}")
         # Asked first: where an administrator made the tables, the service may lack the right to make any.
         there = "SELECT to_regclass('forewarn_keys'), to_regclass('forewarn_counters')"
         row = connection.execute(there).fetchone()
