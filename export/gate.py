@@ -9,6 +9,7 @@ import numpy as np
 from forewarn.inference.errors import ForewarnError, GateError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.rows import Row
+from forewarn.training.evaluation.baseline import truths
 from forewarn.training.evaluation.metrics import auroc, recall_at_fpr
 
 MAX_AUROC_MOVE = 0.003
@@ -80,13 +81,8 @@ class GateReport:
 
 def scam_rows(rows: Sequence[Row], taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
     """Which rows are scams, and which count in scam metrics at all (a label that straddles scam and not, does not)."""
-    kinds: dict[str, tuple[bool, bool]] = {}
-    scams = {leaf.name for leaf in taxonomy.leaves if leaf.verdict == "scam"}
-    for label in {row.label for row in rows}:
-        allowed = taxonomy.resolve(label)
-        kinds[label] = (allowed <= scams, allowed <= scams or not allowed & scams)
-    flags = np.array([kinds[row.label] for row in rows], dtype=bool).reshape(-1, 2)
-    return flags[:, 0], flags[:, 1]
+    is_scam = truths([row.label for row in rows], taxonomy)[0]
+    return is_scam == 1, is_scam >= 0
 
 
 def compare(rows: Sequence[Row], before: np.ndarray, after: np.ndarray, taxonomy: Taxonomy) -> GateReport:

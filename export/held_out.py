@@ -9,7 +9,7 @@ import numpy as np
 from forewarn.export.calibrate import allowed_leaves
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.rows import Row
-from forewarn.training.evaluation.metrics import ece, interval
+from forewarn.training.evaluation.metrics import certain, ece, interval
 
 _RESAMPLES = 500
 _LEAST = 20  # rows of a side behind a share
@@ -36,7 +36,7 @@ def held_out(
     allowed = allowed_leaves([row.label for row in rows], taxonomy)
     groups = np.unique([row.group or f"row {number}" for number, row in enumerate(rows)], return_inverse=True)[1]
     language = np.array([row.language for row in rows])
-    truth, known = _truth(allowed, taxonomy, "scam")
+    truth, known = certain(allowed, taxonomy.indices("scam"))
     risk = probabilities[:, taxonomy.indices("scam")].sum(axis=1)
     honest_leaves = [leaf.name for leaf in taxonomy.leaves if leaf.verdict != "scam"]
     only = {name: allowed[:, taxonomy.names.index(name)] & (allowed.sum(axis=1) == 1) for name in honest_leaves}
@@ -67,18 +67,10 @@ def held_out(
         )
     calibration = {}
     for verdict in taxonomy.verdicts:
-        truth, known = _truth(allowed, taxonomy, verdict)
+        truth, known = certain(allowed, taxonomy.indices(verdict))
         p = probabilities[:, taxonomy.indices(verdict)].sum(axis=1)
         calibration[verdict] = {"rows": int(known.sum()), "ece": ece(p[known], truth[known])}
     return {"rows": len(rows), "actions": actions, "languages": languages, "calibration": calibration}
-
-
-def _truth(allowed: np.ndarray, taxonomy: Taxonomy, verdict: str) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each row is of a verdict, and whether its label decides that."""
-    inside = np.zeros(allowed.shape[1], dtype=bool)
-    inside[taxonomy.indices(verdict)] = True
-    certainly = np.asarray(~(allowed & ~inside).any(axis=1))
-    return certainly, np.asarray(certainly | ~(allowed & inside).any(axis=1))
 
 
 def _share(flagged: np.ndarray, mask: np.ndarray, groups: np.ndarray) -> dict[str, Any] | None:

@@ -16,8 +16,9 @@ from typing import Any
 
 from forewarn.inference.bundle import MANIFEST, Bundle
 from forewarn.inference.errors import ForewarnError, MissingExtraError
+from forewarn.inference.files import write_at_once
 from forewarn.inference.signature import SIGNATURE, verify
-from forewarn.inference.update import INDEX, INDEX_FORMAT, bundle_files, difference, inflate, read_index, source
+from forewarn.inference.update import INDEX, INDEX_FORMAT, difference, inflate, read_index, source
 
 # Versions back to which differences are made; whoever is further behind fetches whole files.
 _DELTAS_TO = 3
@@ -85,7 +86,7 @@ def pack(folder: Path, release: Path) -> dict[str, int]:
         BundleError: the bundle is damaged.
         ForewarnError: the release has this version with other content; versions never change.
     """
-    files = bundle_files(folder)
+    files = _files(folder)
     version = str(json.loads(files[MANIFEST])["version"])
     index: dict[str, Any] = {"format": INDEX_FORMAT, "latest": version, "versions": {}}
     if (release / INDEX).is_file():
@@ -155,10 +156,14 @@ def convert_to_ort(folder: Path, out: Path) -> list[Path]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file at one stroke."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    write_at_once(path, content)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """Every file of a checked bundle, with its manifest and signature: what a release holds of it."""
+    bundle = Bundle.open(folder)
+    found = {MANIFEST: (folder / MANIFEST).read_bytes()}
+    if (folder / SIGNATURE).is_file():
+        found[SIGNATURE] = (folder / SIGNATURE).read_bytes()
+    return found | {name: bundle.read(name) for name in bundle.manifest["files"]}

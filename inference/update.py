@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 from forewarn.inference.bundle import MANIFEST, MAX_FILE_BYTES, Bundle
 from forewarn.inference.errors import BundleError, ForewarnError
-from forewarn.inference.signature import SIGNATURE
 
 INDEX = "index.json"
 INDEX_FORMAT = 1
@@ -246,12 +245,3 @@ def _swap(staged: Path, installed: Path) -> None:
         if previous.exists() and not installed.exists():
             previous.rename(installed)
         raise
-
-
-def bundle_files(folder: Path) -> dict[str, bytes]:
-    """Every file of a checked bundle, with its manifest and signature: what a release holds of it."""
-    bundle = Bundle.open(folder)
-    found = {MANIFEST: (folder / MANIFEST).read_bytes()}
-    if (folder / SIGNATURE).is_file():
-        found[SIGNATURE] = (folder / SIGNATURE).read_bytes()
-    return found | {name: bundle.read(name) for name in bundle.manifest["files"]}

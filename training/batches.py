@@ -11,6 +11,7 @@ import torch
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.augment import augment
 from forewarn.training.data.rows import Row
+from forewarn.training.evaluation.metrics import certain
 from forewarn.training.model import allowed_leaves
 from forewarn.training.scripts.corpus import NAME as SCRIPTS
 from forewarn.training.scripts.slots import fill_row
@@ -53,10 +54,8 @@ class MessageDataset(Dataset[dict[str, Any]]):
         self.epoch = 0
         self.honest: dict[str, list[int]] = defaultdict(list)
         if padded_share:
-            scam = torch.zeros(len(taxonomy.names), dtype=torch.bool)
-            scam[taxonomy.indices("scam")] = True
-            self.is_scam = ~(self.allowed & ~scam).any(dim=1)
-            for index in (~(self.allowed & scam).any(dim=1)).nonzero().ravel().tolist():
+            self.is_scam, known = certain(self.allowed.numpy(), taxonomy.indices("scam"))
+            for index in (known & ~self.is_scam).nonzero()[0].tolist():
                 self.honest[rows[index].language].append(index)
 
     def __len__(self) -> int:

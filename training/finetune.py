@@ -11,7 +11,7 @@ import torch
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
 from forewarn.training.config import TrainConfig
-from forewarn.training.evaluation.metrics import auroc, recall_at_fpr, recall_near_1pct
+from forewarn.training.evaluation.metrics import auroc, certain, recall_at_fpr, recall_near_1pct
 from forewarn.training.model import distilled_loss
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
@@ -39,12 +39,9 @@ def validation_metrics(logits: np.ndarray, allowed: np.ndarray, taxonomy: Taxono
 
     Checkpoints are chosen by `recall_near_1pct`, which jumps less than the recall at 1 %.
     """
-    scam = np.zeros(len(taxonomy.names), dtype=bool)
-    scam[taxonomy.indices("scam")] = True
-    positive = np.asarray(~(allowed & ~scam).any(axis=1))
-    certain = np.asarray(positive | ~(allowed & scam).any(axis=1))
-    scores = scam_probability(logits[certain], taxonomy)
-    truth = positive[certain]
+    positive, known = certain(allowed, taxonomy.indices("scam"))
+    scores = scam_probability(logits[known], taxonomy)
+    truth = positive[known]
     if truth.all() or not truth.any():
         return {"auroc": 0.0, "recall_at_1pct": 0.0, "recall_near_1pct": 0.0}
     return {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 from forewarn.inference.errors import ForewarnError
+from forewarn.inference.files import write_at_once
 from forewarn.training.config import Strict
 
 
@@ -32,6 +32,4 @@ def open_run(out: Path, config: Strict, data_fingerprint: str | None, encoder_fi
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file at one stroke."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_at_once(path, (json.dumps(content, indent=1) + "\n").encode("utf-8"))

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from forewarn.inference.files import write_at_once
 from forewarn.inference.service.errors import Refusal
 from forewarn.inference.service.model_loading import Place
 
@@ -148,12 +149,12 @@ class SharedState:
 
     def write(self, wanted: Wanted) -> None:
         """See State."""
-        _replace(self._wanted, asdict(wanted))
+        write_at_once(self._wanted, json.dumps(asdict(wanted)).encode("utf-8"))
 
     def report(self, report: Report) -> None:
         """See State."""
         if report != self._reported or not self._own.exists():
-            _replace(self._own, asdict(report))
+            write_at_once(self._own, json.dumps(asdict(report)).encode("utf-8"))
             self._reported = report
 
     def reports(self) -> list[Report]:
@@ -186,13 +187,6 @@ def open_state() -> State:
     """The state of this process, shared with other workers where `forewarn serve` made a folder for that."""
     folder = os.environ.get(FOLDER_VARIABLE)
     return SharedState(Path(folder)) if folder else LocalState()
-
-
-def _replace(path: Path, content: dict[str, Any]) -> None:
-    """Write a file so that nobody ever reads half of it."""
-    new = path.with_suffix(f".{os.getpid()}")
-    new.write_text(json.dumps(content), encoding="utf-8")
-    new.replace(path)
 
 
 def _alive(pid: int) -> bool:

@@ -35,6 +35,14 @@ class Asked(NamedTuple):
     locale: str | None = None
 
 
+def with_senders(classifier: ScamClassifier, verdicts: Sequence[Verdict], messages: Sequence[Asked]) -> list[Verdict]:
+    """The verdicts on the texts of messages, once their senders are known."""
+    return [
+        classifier.with_sender(verdict, message.sender, message.locale)
+        for verdict, message in zip(verdicts, messages, strict=True)
+    ]
+
+
 class Scorer:
     """The classifier as the service uses it: shared by all requests, never on the event loop."""
 
@@ -122,10 +130,7 @@ class Scorer:
             else:
                 verdicts = await self._score.submit(texts, deadline, patient)
         # After the cache, which knows texts alone: a campaign comes from many senders.
-        verdicts = [
-            self._classifier.with_sender(verdict, message.sender, message.locale)
-            for verdict, message in zip(verdicts, messages, strict=True)
-        ]
+        verdicts = with_senders(self._classifier, verdicts, messages)
         self._metrics.count_verdicts(verdicts)
         return verdicts
 

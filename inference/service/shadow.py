@@ -16,7 +16,7 @@ from forewarn.inference.classifier import ScamClassifier, Verdict
 from forewarn.inference.service.errors import place
 from forewarn.inference.service.logs import LOGGER
 from forewarn.inference.service.metrics import Metrics
-from forewarn.inference.service.scoring import Asked
+from forewarn.inference.service.scoring import Asked, with_senders
 
 # Messages that wait, and that are scored at a time: few, so that the model that answers never waits long for the cores.
 _MOST = 64
@@ -97,10 +97,7 @@ class Shadow:
 
     def _score(self, messages: Sequence[Asked]) -> list[Verdict]:
         verdicts = self._classifier.score([message.text for message in messages])
-        return [
-            self._classifier.with_sender(verdict, message.sender, message.locale)
-            for verdict, message in zip(verdicts, messages, strict=True)
-        ]
+        return with_senders(self._classifier, verdicts, messages)
 
     def _count(self, running: Verdict, shadow: Verdict) -> None:
         self.tally["messages"] += 1

@@ -45,6 +45,19 @@ def recall_at_fpr(scores: ArrayLike, positive: ArrayLike, fpr: float) -> float:
     return float((values[truth] > threshold).mean())
 
 
+def certain(allowed: NDArray[np.bool_], leaves: Sequence[int]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which rows are certainly of some leaves, and which are certainly of them or certainly not.
+
+    Args:
+        allowed: the leaves that each row's label allows, (rows, leaves).
+        leaves: positions, as of `Taxonomy.indices`.
+    """
+    inside = np.zeros(allowed.shape[1], dtype=bool)
+    inside[list(leaves)] = True
+    yes = np.asarray(~(allowed & ~inside).any(axis=1))
+    return yes, np.asarray(yes | ~(allowed & inside).any(axis=1))
+
+
 _NEAR_1PCT = (0.005, 0.007, 0.01, 0.014, 0.02)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,19 +153,7 @@ def zero_shot(
         jumps less), "auroc"}; and each figure's mean over the languages, a seed, as "mean_recall_at_1pct" and so on.
     """
     task = zero_shot_task(rows, languages)
-    test, truth = _decided(task.test, taxonomy)
-    language = np.array([row.language for row in test])
-    result: dict[str, Any] = {name: {"rows": int((language == name).sum())} for name in languages}
-    for seed in seeds:
-        model = fresh(seed)
-        short_finetune(model, tokenizer, task.train, steps, seed, taxonomy)
-        risk = scores(model, tokenizer, test, taxonomy)
-        for name in languages:
-            mine = language == name
-            figures = _figures(risk[mine], truth[mine])
-            for figure, value in figures.items():
-                result[name].setdefault(figure, []).append(value)
-            log(f"{name}, seed {seed}: {_in_words(figures)}")
+    result = _run(task, languages, lambda row, scam: [row.language], fresh, tokenizer, taxonomy, seeds, steps, log)
     for figure in ("recall_at_1pct", "recall_near_1pct", "auroc"):
         columns = zip(*(result[name][figure] for name in languages), strict=True)
         result[f"mean_{figure}"] = [float(np.mean(column)) for column in columns]
@@ -190,27 +178,49 @@ def few_shot(
     result: dict[str, Any] = {}
     for shots in SHOTS:
         task = few_shot_task(rows, taxonomy, shots)
-        test, truth = _decided(task.test, taxonomy)
-        leaf = np.array([row.label == LEAF for row in test])
-        sides = {"leaf": leaf | ~truth, "elsewhere": ~leaf}
-        found: dict[str, Any] = {side: {"rows": int(mask.sum())} for side, mask in sides.items()}
-        for seed in seeds:
-            model = fresh(seed)
-            short_finetune(model, tokenizer, task.train, steps, seed, taxonomy)
-            risk = scores(model, tokenizer, test, taxonomy)
-            for side, mask in sides.items():
-                figures = _figures(risk[mask], truth[mask])
-                for figure, value in figures.items():
-                    found[side].setdefault(figure, []).append(value)
-                log(f"{task.name}, {side}, seed {seed}: {_in_words(figures)}")
+        found = _run(task, ("leaf", "elsewhere"), _sides, fresh, tokenizer, taxonomy, seeds, steps, log)
         result[task.name] = found
     return result
 
 
-def _decided(rows: list[Row], taxonomy: Taxonomy) -> tuple[list[Row], np.ndarray]:
-    """The rows that are certainly scam or certainly not, and which of them are."""
-    is_scam = truths([row.label for row in rows], taxonomy)[0]
-    return [row for row, scam in zip(rows, is_scam, strict=True) if scam >= 0], is_scam[is_scam >= 0] == 1
+def _sides(row: Row, scam: bool) -> list[str]:
+    """Which figures of a few-shot task a row is in: honest ones are held against both kinds of scams."""
+    if row.label == LEAF:
+        return ["leaf"]
+    return ["elsewhere"] if scam else ["leaf", "elsewhere"]
+
+
+def _run(
+    task: Task,
+    parts: Sequence[str],
+    parts_of: Callable[[Row, bool], list[str]],
+    fresh: Callable[[int], PreTrainedModel],
+    tokenizer: Tokenizer,
+    taxonomy: Taxonomy,
+    seeds: tuple[int, ...],
+    steps: int,
+    log: Callable[[str], None],
+) -> dict[str, Any]:
+    """Fine-tune for a task once a seed; part -> "rows" and a seed each of every figure, over its test rows.
+
+    `parts_of` says which parts a row belongs to, once it is known whether it is a scam.
+    """
+    is_scam = truths([row.label for row in task.test], taxonomy)[0]
+    test = [row for row, scam in zip(task.test, is_scam, strict=True) if scam >= 0]
+    truth = is_scam[is_scam >= 0] == 1
+    belongs = [parts_of(row, bool(scam)) for row, scam in zip(test, truth, strict=True)]
+    masks = {name: np.array([name in names for names in belongs], dtype=bool) for name in parts}
+    result: dict[str, Any] = {name: {"rows": int(mask.sum())} for name, mask in masks.items()}
+    for seed in seeds:
+        model = fresh(seed)
+        short_finetune(model, tokenizer, task.train, steps, seed, taxonomy)
+        risk = scores(model, tokenizer, test, taxonomy)
+        for name, mask in masks.items():
+            figures = _figures(risk[mask], truth[mask])
+            for figure, value in figures.items():
+                result[name].setdefault(figure, []).append(value)
+            log(f"{task.name}, {name}, seed {seed}: {_in_words(figures)}")
+    return result
 
 
 def _figures(risk: np.ndarray, truth: np.ndarray) -> dict[str, float]:

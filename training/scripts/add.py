@@ -12,9 +12,7 @@ A header line says what the messages under it are, then each line is one message
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from forewarn.inference.errors import ForewarnError
+from forewarn.inference.files import write_at_once
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.scripts.check import grams, jaccard
 from forewarn.training.scripts.corpus import CHANNELS, REGISTERS, SLOTS, Script, corpus_folder, read_scripts
@@ -127,14 +126,11 @@ def read_language(language: str) -> list[Script]:
 
 def write_language(language: str, scripts: list[Script]) -> None:
     """Replace the file of a language at one stroke."""
-    path = language_file(language)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{language}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        for script in scripts:
-            record = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(script).items()}
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    lines = []
+    for script in scripts:
+        record = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(script).items()}
+        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+    write_at_once(language_file(language), "".join(lines).encode("utf-8"))
 
 
 def remove(script_ids: list[str]) -> None:

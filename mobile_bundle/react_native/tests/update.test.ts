@@ -1,36 +1,29 @@
 /** Releases that `forewarn bundle pack` makes, over HTTP, into folders, with a fetch as React Native has it. */
 
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { createServer, get, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { mkdtempSync, renameSync, rmSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { filesIn, makeRelease, sums, type Release } from "../../web/tests/release.js";
+import { filesIn, makeRelease, serveRelease, sums, type Release } from "../../web/tests/release.js";
 import { files as expoFiles } from "../dist/expo.js";
 import { files as fsFiles } from "../dist/fs.js";
 import { folderStore, load, rollback, update, type BundleStore } from "../dist/index.js";
 
 let release: Release;
-let server: Server;
+let server: Awaited<ReturnType<typeof serveRelease>>;
 let address: string;
 /** What the server does to a file before it gives it out. */
 let changed: (path: string, content: Buffer) => Buffer;
 
 beforeAll(async () => {
   release = makeRelease();
-  server = createServer((request, response) => {
-    const file = join(release.folder, "release", request.url!.slice(1));
-    response.writeHead(existsSync(file) ? 200 : 404);
-    response.end(existsSync(file) ? changed(file, readFileSync(file)) : undefined);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  server = await serveRelease(release, (path, content) => content && changed(path, content));
+  address = server.address;
 });
 afterAll(() => {
-  server.closeAllConnections();
   server.close();
   release.remove();
 });

@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BUNDLE, WEB } from "./helpers.js";
@@ -52,6 +54,28 @@ export function makeRelease(): Release {
     first: JSON.parse(readFileSync(join(first, "manifest.json"), "utf8")).version,
     second: version,
     remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Give a release out over HTTP; what `answer` makes of each path's file, if there is one, is sent, or else a 404. */
+export async function serveRelease(
+  release: Release,
+  answer: (path: string, content: Buffer | undefined) => Buffer | undefined,
+): Promise<{ readonly address: string; close(): void }> {
+  const server = createServer((request, response) => {
+    const path = request.url!.slice(1);
+    const file = join(release.folder, "release", path);
+    const content = answer(path, existsSync(file) ? readFileSync(file) : undefined);
+    response.writeHead(content === undefined ? 404 : 200);
+    response.end(content);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
   };
 }
 

@@ -1,18 +1,16 @@
 /** Releases that `forewarn bundle pack` makes, over HTTP into a folder. The same in a browser: browser.test.ts. */
 
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { deflateSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BundleError, ForewarnError, rollback, update, type BundleStore } from "../src/index.js";
 import { folderStore, load } from "../src/node.js";
 import { applyDifference, inflate } from "../src/update.js";
-import { filesIn, makeRelease, sums, type Release } from "./release.js";
+import { filesIn, makeRelease, serveRelease, sums, type Release } from "./release.js";
 
 let release: Release;
-let server: Server;
+let server: Awaited<ReturnType<typeof serveRelease>>;
 let address: string;
 let asked: string[];
 /** What the server gives out instead of a path's file. */
@@ -24,20 +22,14 @@ let store: BundleStore;
 
 beforeAll(async () => {
   release = makeRelease();
-  server = createServer((request, response) => {
-    const path = request.url!.slice(1);
+  server = await serveRelease(release, (path, content) => {
     asked.push(path);
-    const file = join(release.folder, "release", path);
-    let content: Buffer | undefined = existsSync(file) ? readFileSync(file) : undefined;
     for (const [part, change] of changed) if (content && path.includes(part)) content = change(content);
-    response.writeHead(content === undefined ? 404 : 200);
-    response.end(content);
+    return content;
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  address = server.address;
 });
 afterAll(() => {
-  server.closeAllConnections();
   server.close();
   release.remove();
 });
