@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from forewarn.training.cli_train import main, train
 from forewarn.training.config import TrainConfig, load_config
 from forewarn.training.data.dataset import write_split
 from forewarn.training.data.rows import Row
-from forewarn.training.finetune import average_checkpoints
-from forewarn.training.model import allowed_leaves, coarse_loss, distilled_loss
+from forewarn.training.finetune import CoarseTrainer, average_checkpoints
+from forewarn.training.model import allowed_leaves, coarse_loss, disagreement, distilled_loss
 from forewarn.training.tokenizer import check_scripts, new_tokenizer, train_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,6 +115,16 @@ def test_batches_repeat_for_an_epoch_and_differ_between_epochs(tokenizer):
     assert batch["attention_mask"].sum() == len(data[0]["input_ids"]) + len(data[1]["input_ids"])
 
 
+def test_a_batch_holds_views_of_like_length(tokenizer):
+    rows = [Row("go " * (1 + i % 60), "ham", "en", "sms", "real", "x") for i in range(512)]
+    data = MessageDataset(rows, tokenizer, TAXONOMY, augment_share=0.5, seed=1)
+    padded = real = 0
+    for chosen in BalancedBatchSampler(data, row_weights(rows, 0.0), 16, seed=1):
+        mask = collate([data[i] for i in chosen])["attention_mask"]
+        padded, real = padded + mask.numel(), real + int(mask.sum())
+    assert real > 0.9 * padded
+
+
 def test_a_scam_beside_an_honest_message_stays_a_scam(tokenizer):
     rows = [
         Row("you won the draw", "prize", "en", "sms", "written", "x"),
@@ -194,6 +205,28 @@ def test_a_teacher_is_learned_beside_the_labels():
     own = coarse_loss(logits, allowed)
     assert torch.allclose(distilled_loss(logits, allowed, 0.0, teacher, 0.25), 0.75 * own + 0.25 * cross)
     assert torch.equal(distilled_loss(logits, allowed, 0.0, None, 0.25), own)
+
+
+def test_rdrop_reads_a_batch_twice_in_training_and_once_in_evaluation(run):
+    model = AutoModelForSequenceClassification.from_pretrained(run[0].out / "model", hidden_dropout_prob=0.3)
+    batch = {"input_ids": torch.tensor([[2, 10, 11, 3], [2, 12, 13, 3]]), "attention_mask": torch.ones(2, 4).long()}
+    labels = allowed_leaves(["scam", "ham"], TAXONOMY)
+    trainer = SimpleNamespace(smoothing=0.0, teacher_share=0.5, rdrop=2.0)
+    torch.manual_seed(0)
+    loss = CoarseTrainer.compute_loss(trainer, model.train(), batch | {"labels": labels})
+    torch.manual_seed(0)
+    first, second = model(**{name: torch.cat([x, x]) for name, x in batch.items()}).logits.chunk(2)
+    apart = disagreement(first, second)
+    plain = (coarse_loss(first, labels) + coarse_loss(second, labels)) / 2
+    assert apart > 0 and torch.allclose(loss, plain + 2.0 * apart)
+    calm = CoarseTrainer.compute_loss(trainer, model.eval(), batch | {"labels": labels})
+    assert torch.allclose(calm, coarse_loss(model(**batch).logits, labels))
+
+
+def test_two_readings_that_are_alike_do_not_disagree():
+    first, second = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+    assert disagreement(first, first + 3.0).item() == pytest.approx(0.0, abs=1e-6)
+    assert disagreement(first, second).item() == pytest.approx(disagreement(second, first).item()) > 0.1
 
 
 def test_a_smaller_model_learns_from_a_checkpoint_with_a_cut_tokenizer(run, tmp_path):

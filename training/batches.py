@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from forewarn.training.scripts.corpus import NAME as SCRIPTS
 from forewarn.training.scripts.slots import fill_row
 from tokenizers import Tokenizer
 from torch.utils.data import Dataset, Sampler
+
+_POOL = 32  # batches that are put together at once, from rows of like length
 
 
 def row_weights(rows: list[Row], balance: float) -> torch.Tensor:
@@ -52,6 +54,7 @@ class MessageDataset(Dataset[dict[str, Any]]):
         self.padded_share = padded_share
         self.teacher: torch.Tensor | None = None  # (rows, leaves) probabilities to learn beside the labels
         self.epoch = 0
+        self.made: dict[int, dict[str, Any]] = {}  # this epoch's views that were made ahead, by index
         self.honest: dict[str, list[int]] = defaultdict(list)
         if padded_share:
             self.is_scam, known = certain(self.allowed.numpy(), taxonomy.indices("scam"))
@@ -65,7 +68,18 @@ class MessageDataset(Dataset[dict[str, Any]]):
         row = self.rows[index]
         return fill_row(row, rng) if row.source == SCRIPTS else row.text
 
+    def make_ahead(self, indices: Iterable[int]) -> dict[int, int]:
+        """Make the views of these rows now, so that batches can be put together by what they weigh.
+
+        Returns the number of ids a view, by index. Views that were made ahead before are dropped.
+        """
+        self.made = {}
+        self.made = {index: self[index] for index in set(indices)}
+        return {index: len(item["input_ids"]) for index, item in self.made.items()}
+
     def __getitem__(self, index: int) -> dict[str, Any]:
+        if index in self.made:
+            return self.made[index]
         text = self.rows[index].text
         if self.seed is not None:
             rng = random.Random(f"{self.seed}:{self.epoch}:{index}")
@@ -101,7 +115,11 @@ def collate(items: list[dict[str, Any]], pad_id: int = 0) -> dict[str, torch.Ten
 
 
 class BalancedBatchSampler(Sampler[list[int]]):
-    """Weighted draws in batches of like length, so that little is padded; every epoch's draw follows from the seed."""
+    """Weighted draws in batches of like length, so that little is padded; every epoch's draw follows from the seed.
+
+    Length is that of the ids: sorted by characters, half of a batch was padding, since scripts differ in characters a
+    piece and obfuscated views fall into many pieces.
+    """
 
     def __init__(self, dataset: MessageDataset, weights: torch.Tensor, batch: int, seed: int) -> None:
         self.dataset = dataset
@@ -118,12 +136,15 @@ class BalancedBatchSampler(Sampler[list[int]]):
         return (len(self.dataset) + self.batch - 1) // self.batch
 
     def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        seed = self.seed * 1_000_003 + self.epoch
+        generator = torch.Generator().manual_seed(seed)
         drawn = torch.multinomial(self.weights, len(self.dataset), replacement=True, generator=generator).tolist()
-        batches = []
-        pool = self.batch * 8
+        order = random.Random(seed)
+        pool = self.batch * _POOL
         for start in range(0, len(drawn), pool):
-            by_length = sorted(drawn[start : start + pool], key=lambda i: len(self.dataset.rows[i].text))
-            batches += [by_length[i : i + self.batch] for i in range(0, len(by_length), self.batch)]
-        random.Random(self.seed * 1_000_003 + self.epoch).shuffle(batches)
-        return iter(batches)
+            chosen = drawn[start : start + pool]
+            lengths = self.dataset.make_ahead(chosen)
+            chosen.sort(key=lengths.__getitem__)
+            batches = [chosen[i : i + self.batch] for i in range(0, len(chosen), self.batch)]
+            order.shuffle(batches)
+            yield from batches

@@ -83,6 +83,7 @@ class TrainConfig(Strict):
         None, description="a checkpoint folder whose probabilities are learned beside the labels; null: labels alone"
     )
     teacher_share: float = Field(0.5, ge=0, le=1, description="weight of the teacher against the labels")
+    rdrop: float = Field(0.0, ge=0, description="weight of R-Drop, which reads every batch twice; 0 turns it off")
     patience: int = Field(4, ge=1, description="evaluations without a better recall before stopping")
     evaluations_per_epoch: int = Field(1, ge=1)
     ngrams: NgramConfig = Field(default_factory=lambda: NgramConfig())  # type: ignore[call-arg]

@@ -12,7 +12,7 @@ from forewarn.inference.labels import Taxonomy
 from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
 from forewarn.training.config import TrainConfig
 from forewarn.training.evaluation.metrics import auroc, certain, recall_at_fpr, recall_near_1pct
-from forewarn.training.model import distilled_loss
+from forewarn.training.model import disagreement, distilled_loss
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainingArguments
@@ -55,20 +55,31 @@ class CoarseTrainer(Trainer):
     """The ecosystem's Trainer with our loss and our batches."""
 
     def __init__(
-        self, *args: Any, smoothing: float, teacher_share: float, train_sampler: BalancedBatchSampler, **kwargs: Any
+        self,
+        *args: Any,
+        smoothing: float,
+        teacher_share: float,
+        rdrop: float,
+        train_sampler: BalancedBatchSampler,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.smoothing, self.teacher_share = smoothing, teacher_share
+        self.smoothing, self.teacher_share, self.rdrop = smoothing, teacher_share, rdrop
         self.train_sampler = train_sampler
 
     def compute_loss(
         self, model: Any, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The coarse-label loss of one batch, and the teacher's where there is one."""
+        """The coarse-label loss of one batch, the teacher's where there is one, and R-Drop's where it is asked for."""
+        twice = self.rdrop > 0 and model.training
+        if twice:
+            inputs = {name: torch.cat([tensor, tensor]) for name, tensor in inputs.items()}
         labels, teacher = inputs.pop("labels"), inputs.pop("teacher", None)
         outputs = model(**inputs)
         smoothing = self.smoothing if model.training else 0.0
         loss = distilled_loss(outputs.logits, labels, smoothing, teacher, self.teacher_share)
+        if twice:
+            loss = loss + self.rdrop * disagreement(*outputs.logits.chunk(2))
         return (loss, outputs) if return_outputs else loss
 
     def get_train_dataloader(self) -> Any:
@@ -77,7 +88,6 @@ class CoarseTrainer(Trainer):
             self.train_dataset,  # type: ignore[arg-type]
             batch_sampler=self.train_sampler,
             collate_fn=self.data_collator,
-            num_workers=4 if torch.cuda.is_available() else 0,  # filling and encoding would starve a GPU
         )
         return self.accelerator.prepare(loader)
 
@@ -156,6 +166,7 @@ def finetune(
         callbacks=[EarlyStoppingCallback(config.patience)],
         smoothing=config.label_smoothing,
         teacher_share=config.teacher_share,
+        rdrop=config.rdrop,
         train_sampler=BalancedBatchSampler(train, row_weights(train.rows, config.balance), config.batch, config.seed),
     )
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None

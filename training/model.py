@@ -137,6 +137,19 @@ def distilled_loss(
     return (1 - share) * loss - share * (teacher * log_p).sum(dim=-1).mean()
 
 
+def disagreement(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Symmetric Kullback-Leibler divergence between two readings of the same rows, averaged over rows.
+
+    With two dropout masks this is what R-Drop adds to the loss (Liang et al. 2021, https://arxiv.org/abs/2106.14448).
+
+    Args:
+        first: logits (batch, leaves).
+        second: logits of the same rows, (batch, leaves).
+    """
+    log_p, log_q = torch.log_softmax(first.float(), dim=-1), torch.log_softmax(second.float(), dim=-1)
+    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(dim=-1).mean() / 2
+
+
 def allowed_leaves(labels: list[str], taxonomy: Taxonomy) -> torch.Tensor:
     """Labels to a (rows, leaves) bool tensor of allowed leaves."""
     cache: dict[str, list[bool]] = {}
