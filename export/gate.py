@@ -14,15 +14,17 @@ from forewarn.training.evaluation.metrics import auroc, recall_at_fpr
 
 MAX_AUROC_MOVE = 0.003
 MAX_RECALL_MOVE = 0.02
+MAX_OVERALL_RECALL_MOVE = 0.005  # over all rows together
 FALSE_ALARM_RATE = 0.01
 # With fewer messages a single one moves the recall by more than the gate allows, and 1 % of the negatives is none.
 MIN_POSITIVES = 50
 MIN_NEGATIVES = 100
+MIN_OVERALL = 1000  # scams, and others: with fewer the recall over all rows is shown and not gated
 
 
 @dataclass(frozen=True)
 class LanguageChange:
-    """Recall at 1 % false alarms of one language before and after; `gated` when it has enough messages to judge."""
+    """Recall at 1 % false alarms of one language, or of all, before and after; `gated` where enough rows tell."""
 
     language: str
     positives: int
@@ -39,10 +41,11 @@ class LanguageChange:
 
 @dataclass(frozen=True)
 class GateReport:
-    """AUROC and per-language recall of a reference and a changed model on the same rows."""
+    """AUROC and recall of a reference and a changed model on the same rows, over all of them and by language."""
 
     auroc_before: float
     auroc_after: float
+    overall: LanguageChange
     languages: tuple[LanguageChange, ...]
 
     @property
@@ -61,6 +64,11 @@ class GateReport:
         found = []
         if not abs(self.auroc_move) <= MAX_AUROC_MOVE + 1e-9:
             found.append(f"AUROC {self.auroc_before:.4f} -> {self.auroc_after:.4f} (limit {MAX_AUROC_MOVE})")
+        if self.overall.gated and not abs(self.overall.move) <= MAX_OVERALL_RECALL_MOVE + 1e-9:
+            found.append(
+                f"recall at 1 % false alarms over all rows {100 * self.overall.before:.1f} % -> "
+                f"{100 * self.overall.after:.1f} % (limit {100 * MAX_OVERALL_RECALL_MOVE:.1f} points)"
+            )
         found += [
             f"recall at 1 % false alarms in {x.language} {100 * x.before:.1f} % -> {100 * x.after:.1f} % "
             f"(limit {100 * MAX_RECALL_MOVE:.0f} points)"
@@ -95,13 +103,20 @@ def compare(rows: Sequence[Row], before: np.ndarray, after: np.ndarray, taxonomy
     if not positive.any() or not (counted & ~positive).any():
         raise ForewarnError("the gate needs scams and honest messages in the validation rows; build the data again")
     languages = np.array([row.language for row in rows])
-    changes = []
-    for language in sorted(set(languages[counted].tolist())):
-        here = counted & (languages == language)
+
+    def change(name: str, here: np.ndarray, scams: int, others: int) -> LanguageChange | None:
         positives, negatives = int(positive[here].sum()), int((~positive[here]).sum())
-        if positives and negatives:
-            recalls = [recall_at_fpr(x[here], positive[here], FALSE_ALARM_RATE) for x in (before, after)]
-            gated = positives >= MIN_POSITIVES and negatives >= MIN_NEGATIVES
-            changes.append(LanguageChange(language, positives, negatives, recalls[0], recalls[1], gated))
-    overall = [auroc(x[counted], positive[counted]) for x in (before, after)]
-    return GateReport(overall[0], overall[1], tuple(changes))
+        if not positives or not negatives:
+            return None
+        recalls = [recall_at_fpr(x[here], positive[here], FALSE_ALARM_RATE) for x in (before, after)]
+        gated = positives >= scams and negatives >= others
+        return LanguageChange(name, positives, negatives, recalls[0], recalls[1], gated)
+
+    overall = change("all", counted, MIN_OVERALL, MIN_OVERALL)
+    assert overall is not None
+    each = (
+        change(name, counted & (languages == name), MIN_POSITIVES, MIN_NEGATIVES)
+        for name in sorted(set(languages[counted].tolist()))
+    )
+    aurocs = [auroc(x[counted], positive[counted]) for x in (before, after)]
+    return GateReport(aurocs[0], aurocs[1], overall, tuple(x for x in each if x))

@@ -297,6 +297,20 @@ def test_gate_names_what_moved() -> None:
     assert "sw" not in " ".join(report.failures)
 
 
+def test_gate_holds_the_recall_over_all_rows_to_half_a_point() -> None:
+    rows = many_rows() * 6
+    scam = np.array([row.label == "prize" for row in rows])
+    good = np.where(scam, 0.9, 0.1)
+    good[np.flatnonzero(~scam)[::50]] = 0.5  # two honest messages in a hundred look suspicious
+    for lost, passes in ((5, True), (7, False)):  # of 1,200 scams
+        worse = good.copy()
+        worse[np.flatnonzero(scam)[:lost]] = 0.4
+        report = gate.compare(rows, good, worse, TAXONOMY)
+        assert report.overall.gated and report.overall.move == pytest.approx(-lost / 1200)
+        assert (not report.failures) == passes
+    assert "over all rows 100.0 % -> 99.4 %" in report.failures[0]
+
+
 def test_gate_fails_on_nan() -> None:
     rows = many_rows()
     good = np.array([0.9 if row.label == "prize" else 0.1 for row in rows])
