@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test stores test-web test-android lint bundle clean
+.PHONY: serve test stores test-web test-android bench-service lint bundle clean
 
 serve: .venv/serve.done  ## start the scoring service with the shipped bundle
 	$(BIN)/forewarn serve
@@ -22,6 +22,9 @@ test-web: .venv/dev.done mobile_bundle/web/node_modules/.package-lock.json mobil
 test-android: .venv/serve.done  ## the Android client's core, on a plain JVM (needs Debian's JDK and junit4)
 	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py
 	mobile_bundle/android/test.sh
+
+bench-service: .venv/dev.done  ## how fast the HTTP service is; CHECKPOINT=DIR adds rivals in PyTorch, SOAK=MINUTES a long load
+	$(BIN)/python tests/benchmarks/service/run.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT)) $(if $(SOAK),--soak $(SOAK))
 
 lint: .venv/dev.done  ## ruff and mypy
 	$(BIN)/ruff check .
