@@ -163,8 +163,8 @@ def _choose(
         )
         progress(
             f"{candidate.name}: {result.megabytes:.2f} MB, AUROC {report.auroc_move:+.4f}, "
-            f"recall {100 * report.overall.move:+.1f} points ({100 * report.worst_recall_move:+.1f} in the language that "
-            f"moves most), {result.milliseconds:.2f} ms"
+            f"recall {100 * report.overall.move:+.1f} points ({100 * report.worst_recall_move:+.1f} in the language "
+            f"that moves most), {result.milliseconds:.2f} ms"
         )
         return result
 
@@ -275,7 +275,7 @@ def describe(source: Checkpoint) -> str:
     """The encoder in a few words, with its number of weights."""
     config = source.model.config
     weights = sum(x.numel() for x in source.model.parameters())
-    branch = " with a linear branch on hashed n-grams of pieces" if isinstance(source.model, WithNgrams) else ""
+    branch = " with a linear branch on pieces and pairs of pieces" if isinstance(source.model, WithNgrams) else ""
     return (
         f"{config.model_type}, {config.num_hidden_layers} layers of {config.hidden_size}, "
         f"{config.vocab_size} pieces{branch}, {weights / 1e6:.1f} million weights"

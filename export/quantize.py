@@ -19,6 +19,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+_NARROW = 64  # columns
 _LARGE = 512  # smaller tensors (biases, norms) are not worth their scales
 
 
@@ -137,7 +138,11 @@ def head_nodes(proto: onnx.ModelProto) -> list[str]:
 
 
 def int8_embeddings(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Store every large embedding table as int8 with one scale a row; Gather picks the row, Cast and Mul restore it."""
+    """Store every large embedding table as int8; Gather picks the row, Cast and Mul restore it.
+
+    One scale a row, since rare pieces have small rows; a narrow table, as that of the n-grams, has one a column, where
+    four bytes a row would be a sixth of it.
+    """
     tables = {x.name: x for x in proto.graph.initializer}
     replaced: dict[str, tuple[str, str]] = {}
     nodes: list[onnx.NodeProto] = []
@@ -150,16 +155,19 @@ def int8_embeddings(proto: onnx.ModelProto) -> onnx.ModelProto:
         if np.prod(table.dims) < _LARGE:
             nodes.append(node)
             continue
+        narrow = table.dims[1] < _NARROW
         if table.name not in replaced:
-            replaced[table.name] = _add_int8(proto, table, axis=1)
+            replaced[table.name] = _add_int8(proto, table, axis=0 if narrow else 1)
         quantised, scale = replaced[table.name]
         ids, out = node.input[1], node.output[0]
         nodes += [
             helper.make_node("Gather", [quantised, ids], [f"{out}_rows"], f"{node.name}_rows"),
             helper.make_node("Cast", [f"{out}_rows"], [f"{out}_float"], f"{node.name}_cast", to=TensorProto.FLOAT),
-            helper.make_node("Gather", [scale, ids], [f"{out}_scale"], f"{node.name}_scale"),
-            helper.make_node("Mul", [f"{out}_float", f"{out}_scale"], [out], f"{node.name}_restore"),
         ]
+        if not narrow:
+            nodes.append(helper.make_node("Gather", [scale, ids], [f"{out}_scale"], f"{node.name}_scale"))
+            scale = f"{out}_scale"
+        nodes.append(helper.make_node("Mul", [f"{out}_float", scale], [out], f"{node.name}_restore"))
     return _replace(proto, nodes, set(replaced))
 
 

@@ -26,7 +26,7 @@ from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.rows import Row
 from forewarn.training.evaluation.run import evaluate
 from forewarn.training.evaluation.scorers import CheckpointScorer
-from forewarn.training.ngrams import HashedNgrams, save_ngrams
+from forewarn.training.ngrams import PieceNgrams, pair_codes, save_ngrams
 
 TAXONOMY = Taxonomy.load()
 SCAM = [
@@ -156,10 +156,11 @@ def test_an_ngram_branch_goes_into_the_graph_and_into_int8(folder: Path, tmp_pat
 
     both = tmp_path / "both"
     shutil.copytree(folder, both)
-    ngrams = HashedNgrams(300, 1009, len(TAXONOMY.names))
+    ngrams = PieceNgrams(300, 3000, len(TAXONOMY.names))
     torch.manual_seed(3)
-    torch.nn.init.normal_(ngrams.weight)
     torch.nn.init.normal_(ngrams.pieces)
+    pairs = pair_codes(*torch.randint(0, 300, (2, 2000))).unique()
+    ngrams.keep(pairs.tolist(), torch.randn(len(pairs), len(TAXONOMY.names)))
     save_ngrams(ngrams, both)
     checkpoint = Checkpoint.load(both)
     # The export itself refuses a graph whose logits differ from torch's.

@@ -133,5 +133,5 @@ def test_training_sees_new_values_each_epoch(tmp_path):
     data = MessageDataset(rows, tokenizer, Taxonomy.load(), seed=1)
     first = [data[i]["input_ids"] for i in range(len(rows))]
     assert first == [data[i]["input_ids"] for i in range(len(rows))]
-    data.epoch = 1
+    data.set_epoch(1)
     assert first != [data[i]["input_ids"] for i in range(len(rows))]

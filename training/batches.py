@@ -68,6 +68,10 @@ class MessageDataset(Dataset[dict[str, Any]]):
         row = self.rows[index]
         return fill_row(row, rng) if row.source == SCRIPTS else row.text
 
+    def set_epoch(self, epoch: int) -> None:
+        """Other obfuscations and slot values from here on."""
+        self.epoch, self.made = epoch, {}
+
     def make_ahead(self, indices: Iterable[int]) -> dict[int, int]:
         """Make the views of these rows now, so that batches can be put together by what they weigh.
 
@@ -130,7 +134,8 @@ class BalancedBatchSampler(Sampler[list[int]]):
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the Trainer at the start of an epoch, after a resume too."""
-        self.epoch = self.dataset.epoch = epoch
+        self.epoch = epoch
+        self.dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
         return (len(self.dataset) + self.batch - 1) // self.batch

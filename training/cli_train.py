@@ -23,7 +23,8 @@ from forewarn.training.data.rows import Row
 from forewarn.training.encoders import encoder_fingerprint, encoder_name, pretraining_record
 from forewarn.training.finetune import finetune, validation_metrics
 from forewarn.training.model import load_base, new_model, output_layer, save_checkpoint
-from forewarn.training.ngrams import HashedNgrams, all_logits, blend, fit_ngrams, load_classifier, save_ngrams
+from forewarn.training.ngram_fit import fit_ngrams
+from forewarn.training.ngrams import PieceNgrams, all_logits, blend, load_classifier, save_ngrams
 from forewarn.training.run_folder import open_run, write_json
 from forewarn.training.text import text_folder
 from forewarn.training.tokenizer import check_scripts, make_tokenizer, tokenizer_texts
@@ -79,7 +80,7 @@ def environment() -> dict[str, Any]:
 
 
 def combine(
-    model: PreTrainedModel, ngrams: HashedNgrams, validation: MessageDataset, taxonomy: Taxonomy
+    model: PreTrainedModel, ngrams: PieceNgrams, validation: MessageDataset, taxonomy: Taxonomy
 ) -> dict[str, Any]:
     """Weigh the encoder against its n-gram branch on the validation rows, and scale both in place.
 
@@ -153,7 +154,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         datasets[0].teacher = teacher_probabilities(config.teacher, train_rows, taxonomy)
     metrics = finetune(model, *datasets, config, taxonomy)
     ngrams = None
-    if config.ngrams.buckets:
+    if config.ngrams.slots:
         ngrams = fit_ngrams(datasets[0], config.ngrams, config.balance, config.seed, config.teacher_share)
         metrics["blend"] = combine(model, ngrams, datasets[1], taxonomy)
     tokenizer.no_truncation()

@@ -45,10 +45,11 @@ class ModelConfig(Strict):
 
 
 class NgramConfig(Strict):
-    """The linear branch on hashed n-grams of token ids beside the encoder."""
+    """The linear branch on pieces and pairs of pieces beside the encoder."""
 
-    buckets: int = Field(65_521, ge=0, description="rows of the table, a prime; 0 leaves the branch out")
-    epochs: int = Field(6, ge=1)
+    slots: int = Field(75_000, ge=0, description="places for pairs of pieces, from 21 on; 0 leaves the branch out")
+    views: int = Field(3, ge=1, description="obfuscations and fillings of every message to learn from")
+    epochs: int = Field(10, ge=1)
     learning_rate: float = Field(0.01, gt=0)
 
 

@@ -101,7 +101,7 @@ def output_layer(model: PreTrainedModel) -> torch.nn.Linear:
     linear = [x for x in model.modules() if isinstance(x, torch.nn.Linear)]
     layers = [x for x in linear if x.out_features == model.config.num_labels]
     if not layers:
-        raise ForewarnError(f"{type(model).__name__}: no linear output layer; set ngrams.buckets: 0 in the config")
+        raise ForewarnError(f"{type(model).__name__}: no linear output layer; set ngrams.slots: 0 in the config")
     return layers[-1]
 
 

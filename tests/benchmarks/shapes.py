@@ -23,7 +23,7 @@ from forewarn.inference.labels import Taxonomy
 from forewarn.training.config import ModelConfig
 from forewarn.training.encoders import encoder_folder
 from forewarn.training.model import new_model, save_checkpoint
-from forewarn.training.ngrams import HashedNgrams, save_ngrams
+from forewarn.training.ngrams import PieceNgrams, save_ngrams
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -61,7 +61,7 @@ def quantised(name: str, folder: Path, tokenizer: Tokenizer, taxonomy: Taxonomy,
     model = _own(name, tokenizer, taxonomy) if own else _minilm(tokenizer, taxonomy)
     checkpoint, info = folder / name.replace(" ", "-"), {"fingerprint": "", "sources": []}
     if own:
-        save_ngrams(HashedNgrams(tokenizer.get_vocab_size(), 65_521, len(taxonomy.names)), checkpoint)
+        save_ngrams(PieceNgrams(tokenizer.get_vocab_size(), 75_000, len(taxonomy.names)), checkpoint)
     save_checkpoint(model, tokenizer, checkpoint, taxonomy, 128, info, {"ngrams": own})
     loaded = Checkpoint.load(checkpoint)
     export_onnx(loaded, checkpoint / "float.onnx")
