@@ -24,6 +24,7 @@ from forewarn.inference.bundle import Bundle
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.service.app import CONFIG_VARIABLE, create_app
+from forewarn.inference.service.joining import shared_parts
 from forewarn.inference.service.keys_store import open_store
 from forewarn.inference.service.logs import LOGGER, configure_logging
 from forewarn.inference.service.metrics import FOLDER_VARIABLE as METRICS_VARIABLE
@@ -166,7 +167,7 @@ def main(argv: Sequence[str]) -> int:
                 uvicorn.Server(uvicorn.Config(create_app(classifier, golden, settings), **common)).run([listener])
             else:
                 del classifier
-                _run_workers(args.workers, listener, config, settings.bundle, common)
+                _run_workers(args.workers, listener, config, settings, common)
         except KeyboardInterrupt:
             pass
     return 0
@@ -195,14 +196,18 @@ class _Supervisor(Multiprocess):
 
 
 def _run_workers(
-    number: int, listener: socket.socket, config: Path | None, bundle: Path | None, common: dict[str, Any]
+    number: int, listener: socket.socket, config: Path | None, settings: Settings, common: dict[str, Any]
 ) -> None:
     """Run worker processes; what they need to know goes through the environment."""
-    for name, path in ((CONFIG_VARIABLE, config), (_BUNDLE_VARIABLE, bundle)):
+    for name, path in ((CONFIG_VARIABLE, config), (_BUNDLE_VARIABLE, settings.bundle)):
         if path is not None:
             os.environ[name] = str(path.absolute())  # its links are for the workers to follow, at each loading
     factory = "forewarn.inference.service.app:create_app_from_environment"
-    with _shared_folder(METRICS_VARIABLE, "metrics"), _shared_folder(MODEL_VARIABLE, "model"):
+    with (
+        _shared_folder(METRICS_VARIABLE, "metrics"),
+        _shared_folder(MODEL_VARIABLE, "model"),
+        shared_parts(settings),
+    ):
         _Supervisor(uvicorn.Config(factory, factory=True, workers=number, **common), [listener]).run()
 
 

@@ -23,6 +23,7 @@ from forewarn.inference.service.apple import AppleAnswer, AppleQuery, apple_answ
 from forewarn.inference.service.body import Bodies, Draining, deadline_of
 from forewarn.inference.service.errors import Refusal
 from forewarn.inference.service.guard import Guard
+from forewarn.inference.service.joining import Joining
 from forewarn.inference.service.keys_access import Access, KeyCheck
 from forewarn.inference.service.keys_store import open_store
 from forewarn.inference.service.logs import LOGGER, configure_logging
@@ -38,6 +39,7 @@ from forewarn.inference.service.schema import (
     ScoreRequest,
     ScoreResponse,
     check_length,
+    check_message,
     limited_request,
     parse,
 )
@@ -63,6 +65,8 @@ _READ_BY_HANDLERS: tuple[tuple[type[BaseModel], JsonSchemaMode], ...] = (
     (LineError, "serialization"),
 )
 
+_LINES = ("ScoreResult", "WaitingResult", "LineError")
+
 logger = logging.getLogger(LOGGER)
 
 
@@ -84,6 +88,7 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
     metrics = Metrics()
     access = Access(open_store(settings.keys) if settings.keys else None, settings.keys_refresh_s, metrics)
     models = Models(classifier, golden, settings, metrics)
+    joining = Joining(settings, metrics)
     draining = Draining()
 
     @asynccontextmanager
@@ -93,11 +98,13 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
         loop = asyncio.get_running_loop()
         await access.start()
         await models.start()
+        await joining.start()
         probe = asyncio.create_task(models.ready())
         with _on_signals(_STOP, draining.begin, loop), _on_signals(_RELOAD, models.reload, loop):
             yield
         probe.cancel()
         models.stop()
+        await joining.stop()
         await access.stop()
 
     app = FastAPI(
@@ -116,8 +123,8 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_error)
     bodies = Bodies(settings)
-    streams = StreamScorer(models, access, settings, metrics, draining)
-    _add_scoring(app, models, access, settings, bodies, streams)
+    streams = StreamScorer(models, joining, access, settings, metrics, draining)
+    _add_scoring(app, models, joining, access, settings, bodies, streams)
     _add_apple(app, models, access, settings, bodies)
     _add_about(app, models, access, metrics, draining)
     add_admin(app, models, settings, bodies)
@@ -148,6 +155,7 @@ def create_app_from_environment() -> FastAPI:
 def _add_scoring(
     app: FastAPI,
     models: Models,
+    joining: Joining,
     access: Access,
     settings: Settings,
     bodies: Bodies,
@@ -167,20 +175,21 @@ def _add_scoring(
 
         A request may hold 512 messages of 100,000 characters and 8 MiB unless the service is set otherwise; above that
         the answer is 413. With too much waiting already it is 429 with Retry-After, and nothing of the request is kept.
+
+        A part of a long SMS (`concat`) whose others are missing gets a result without a verdict, with `status` `waiting`.
+        All parts of a message that come in one request get its verdict.
         """
         deadline = deadline_of(request, settings)
         async with bodies.read(request, deadline) as body:
             asked = parse(limited, body)
             request.state.messages = len(asked.messages)
             for i, message in enumerate(asked.messages):
-                check_length(message.text, f"messages[{i}].text", settings)
+                check_message(message, settings, f"messages[{i}].")
             await access.charge(request, len(asked.messages))
-            messages = [Asked(x.text, x.sender, x.locale) for x in asked.messages]
-            if asked.explain:
-                verdicts = await models.explain(messages, deadline)
-            else:
-                verdicts = await models.score(messages, deadline)
-        results = [verdict.to_dict(x.id) for x, verdict in zip(asked.messages, verdicts, strict=True)]
+            answer = models.explain if asked.explain else models.score
+            async with joining.join(request, asked.messages) as batch:
+                verdicts = await answer(batch.asked, deadline)
+        results = batch.results(verdicts)
         # What it was answered by, even if another model has taken over since.
         model = verdicts[0].model if verdicts else models.classifier.version
         # A ready-made response: FastAPI's check of response models would put the values into its error.
@@ -191,11 +200,10 @@ def _add_scoring(
         response_class=Response,
         responses={
             200: {
-                "description": "A ScoreResult or a LineError a line, in the order of the request's lines.",
+                "description": "A ScoreResult, a WaitingResult or a LineError a line, in the order of the request's "
+                "lines.",
                 "content": {
-                    MEDIA_TYPE: {
-                        "schema": {"anyOf": [{"$ref": SCHEMAS.format(model=m)} for m in ("ScoreResult", "LineError")]}
-                    }
+                    MEDIA_TYPE: {"schema": {"anyOf": [{"$ref": SCHEMAS.format(model=m)} for m in _LINES]}},
                 },
             },
             **errors_of(415, 500),

@@ -61,7 +61,9 @@ _REASONS = {
     "dict_type": "must be an object",
     "string_too_long": "is too long",
     "float_type": "must be a number",
+    "literal_error": "is none of the values that this service knows",
     "greater_than": "is out of range",
+    "greater_than_equal": "is out of range",
     "less_than_equal": "is out of range",
 }
 

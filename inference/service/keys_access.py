@@ -115,7 +115,7 @@ class Access:
         Raises:
             Refusal: 429 over the limit, 413 for more than the limit would ever let through at once.
         """
-        key = _key_of(request)
+        key = key_of(request)
         if self._limits and key and key.per_minute is not None:
             wait = await self._in_thread(self._limits.hit, key, messages)
             if wait == math.inf:
@@ -129,7 +129,7 @@ class Access:
         Raises:
             Refusal: 401 if the key was revoked since the stream began.
         """
-        key = _key_of(request)
+        key = key_of(request)
         if not self._limits or key is None:
             return messages, 0.0
         if not self._keys.works(key):
@@ -190,5 +190,6 @@ class KeyCheck:
             raise Refusal("not_found")
 
 
-def _key_of(request: Request) -> Key | None:
+def key_of(request: Request) -> Key | None:
+    """The key that a request was let in with; None in an open service."""
     return getattr(request.state, "key", None)

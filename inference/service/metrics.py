@@ -8,6 +8,7 @@ from collections import Counter as Tally
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from forewarn.inference.classifier import Verdict
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -33,8 +34,8 @@ class Metrics:
         def histogram(name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(f"forewarn_{name}", about, labels, buckets=buckets, registry=self._registry)
 
-        def gauge(name: str, about: str, *labels: str) -> Gauge:
-            return Gauge(f"forewarn_{name}", about, labels, registry=self._registry, multiprocess_mode="livesum")
+        def gauge(name: str, about: str, *labels: str, mode: Literal["livesum", "livemax"] = "livesum") -> Gauge:
+            return Gauge(f"forewarn_{name}", about, labels, registry=self._registry, multiprocess_mode=mode)
 
         self.requests = counter("requests", "Requests answered", "route", "status")
         self.request_seconds = histogram("request_seconds", "From a request's headers to its answer", _SECONDS, "route")
@@ -44,6 +45,11 @@ class Metrics:
         self.cache_hits = counter("cache_hits", "Messages answered from the cache")
         self.cache_misses = counter("cache_misses", "Messages that were not in the cache")
         self.cache_bytes = gauge("cache_bytes", "Memory that the cache uses")
+        self.parts_joined = counter("parts_joined", "Long SMS messages put together of their parts")
+        # `reason` is expired, evicted or replaced.
+        self.parts_lost = counter("parts_lost", "Long SMS messages of which parts never came", "reason")
+        # Workers share what they hold, and each tells of all of it.
+        self.parts_bytes = gauge("parts_bytes", "Memory that parts of messages use", mode="livemax")
         # `result` is changed or refused.
         self.model_changes = counter("model_changes", "Models that were asked for", "result")
         # What the model that answers said, and what the one behind it would have.

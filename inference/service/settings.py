@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     batch_wait_ms: float = Field(2, ge=0, description="How long a busy service waits for a batch to fill.")
     cache_bytes: int = Field(64 * MiB, ge=0, description="Memory for verdicts of texts seen before; 0 is no cache.")
 
+    parts_bytes: int = Field(64 * MiB, ge=MiB, description="Memory for parts of messages that others are missing of.")
+    parts_messages: int = Field(65_536, ge=1, description="Messages of which parts are held.")
+    parts_wait_s: float = Field(60, ge=0.1, le=3600, description="How long the parts of a message are held.")
+
     @field_validator("apple_app_ids", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -12,12 +12,12 @@ from typing import Any
 
 from forewarn.inference.service.body import Draining, read_lines
 from forewarn.inference.service.errors import Refusal, place, rate_limited
+from forewarn.inference.service.joining import Joining
 from forewarn.inference.service.keys_access import Access
 from forewarn.inference.service.logs import LOGGER
 from forewarn.inference.service.metrics import Metrics
 from forewarn.inference.service.model_change import Models
-from forewarn.inference.service.schema import InputMessage, check_length, parse
-from forewarn.inference.service.scoring import Asked
+from forewarn.inference.service.schema import InputMessage, check_message, parse
 from forewarn.inference.service.settings import Settings
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -62,9 +62,16 @@ class StreamScorer:
     """Answers the lines of streams."""
 
     def __init__(
-        self, models: Models, access: Access, settings: Settings, metrics: Metrics, draining: Draining
+        self,
+        models: Models,
+        joining: Joining,
+        access: Access,
+        settings: Settings,
+        metrics: Metrics,
+        draining: Draining,
     ) -> None:
         self._models = models
+        self._joining = joining
         self._access = access
         self._settings = settings
         self._metrics = metrics
@@ -122,10 +129,10 @@ class StreamScorer:
         del good[allowed:]
         deadline = asyncio.get_running_loop().time() + self._settings.deadline_ms / 1000
         try:
-            asked = [Asked(message.text, message.sender, message.locale) for _, message in good]
-            verdicts = await self._models.score(asked, deadline, patient=True)
-            for (number, message), verdict in zip(good, verdicts, strict=True):
-                results[number] = verdict.to_dict(message.id)
+            async with self._joining.join(request, [message for _, message in good]) as batch:
+                verdicts = await self._models.score(batch.asked, deadline, patient=True)
+            for (number, _), result in zip(good, batch.results(verdicts), strict=True):
+                results[number] = result
         except Exception as error:
             if not isinstance(error, Refusal):
                 logger.error("lines of a stream failed", extra={"fields": {"error": place(error)}})
@@ -138,7 +145,7 @@ class StreamScorer:
         if line is None:
             raise Refusal("message_too_long", "the line is too long")
         message = parse(InputMessage, line, "the line")
-        check_length(message.text, "text", self._settings)
+        check_message(message, self._settings)
         return message
 
     def _error(self, refusal: Refusal, number: int) -> dict[str, Any]:
