@@ -1,0 +1,1 @@
+"""How fast the HTTP service is, beside its own classifier and other servers; `run.py` measures it."""

@@ -1,0 +1,1 @@
+"""Servers to compare with, as their own documentation sets them up."""
