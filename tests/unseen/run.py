@@ -18,6 +18,7 @@ from forewarn.inference.labels import Taxonomy
 from forewarn.training.evaluation.metrics import auroc
 
 ROWS = Path(__file__).parent / "rows"
+COLUMNS = ("language", "scams", "others", "AUROC", "warn: found", "false", "block: found", "false", "right leaf")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     z, share = 1.96, hits / of
     middle = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z * np.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
-    return middle - half, middle + half
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def line(name: str, messages: Sequence[Message], verdicts: Sequence[Verdict], taxonomy: Taxonomy) -> str:
@@ -70,7 +71,9 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print missed scams and flagged honest messages")
     args = parser.parse_args()
     classifier, taxonomy = ScamClassifier.load(args.bundle), Taxonomy.load()
-    print("| language | scams | others | AUROC | warn: found | warn: false | block: found | block: false | right leaf |")
+    print(
+        "| language | scams | others | AUROC | warn: found | warn: false | block: found | block: false | right leaf |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     everything: list[tuple[Message, Verdict]] = []
     for language in languages():
