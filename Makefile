@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test stores test-web test-android bench-service lint bundle clean
+.PHONY: serve test stores test-scale test-web test-android test-ios bench-service bench-clients lint bundle clean
 
 serve: .venv/serve.done  ## start the scoring service with the shipped bundle
 	$(BIN)/forewarn serve
@@ -14,6 +14,9 @@ stores:  ## PostgreSQL, Redis and nginx from Debian's packages, with which `make
 	{ command -v redis-server && command -v nginx && ls /usr/lib/postgresql/*/bin/postgres /usr/lib/nginx/modules/ngx_stream_module.so; } > /dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql redis-server nginx-light libnginx-mod-stream; }
 
+test-scale: .venv/scale.done  ## scoring and serving on a Ray cluster of two nodes, on this machine
+	$(BIN)/python -m pytest -m scale tests/test_scale_score.py tests/test_scale_serve.py
+
 test-web: .venv/dev.done mobile_bundle/web/node_modules/.package-lock.json mobile_bundle/react_native/node_modules/.package-lock.json  ## the web, Node and React Native clients, in Node, Chromium (needs both) and Hermes
 	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py
 	cd mobile_bundle/web && npm test
@@ -23,8 +26,16 @@ test-android: .venv/serve.done  ## the Android client's core, on a plain JVM (ne
 	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py
 	mobile_bundle/android/test.sh
 
+test-ios: .venv/serve.done  ## the iOS client, in a Debian 13 of its own (needs root; made once, 3.4 GB), or a line that says why not
+	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py
+	mobile_bundle/ios/test.sh
+
 bench-service: .venv/dev.done  ## how fast the HTTP service is; CHECKPOINT=DIR adds rivals in PyTorch, SOAK=MINUTES a long load
 	$(BIN)/python tests/benchmarks/service/run.py $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT)) $(if $(SOAK),--soak $(SOAK))
+
+bench-clients: .venv/dev.done mobile_bundle/web/node_modules/.package-lock.json  ## size, speed and memory of each bundle in each client (Linux; QUICK=1 to see that it runs)
+	cd mobile_bundle/web && npm run build
+	$(BIN)/python tests/benchmarks/clients/run.py $(if $(QUICK),--quick)
 
 lint: .venv/dev.done  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -49,6 +60,10 @@ bundle: .venv/dev.done  ## data, training from the repository's encoder, evaluat
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@ .venv/serve.done
+
+.venv/scale.done: .venv/dev.done
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,scale]'
+	touch $@
 
 mobile_bundle/web/node_modules/.package-lock.json: mobile_bundle/web/package.json mobile_bundle/web/package-lock.json
 	cd mobile_bundle/web && npm ci --no-progress
