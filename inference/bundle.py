@@ -135,6 +135,11 @@ class Bundle:
         except KeyError:
             raise BundleError(f"bundle {self.path}: its manifest lists no {name}") from None
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, which holds the checksums of all other files."""
+        return hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode("utf-8")).hexdigest()
+
     def golden_vectors(self) -> list[GoldenVector]:
         """The texts of vectors.jsonl with their verdicts, at least one.
 

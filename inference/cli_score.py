@@ -1,4 +1,4 @@
-"""`forewarn score`: verdicts for messages from the arguments, a file or standard input."""
+"""`forewarn score`: verdicts for messages from the arguments, a file, a folder or standard input."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TextIO
 
+from forewarn.inference.batch import Engine, score_files, score_here
+from forewarn.inference.bundle import Bundle
 from forewarn.inference.classifier import ScamClassifier, Verdict
-from forewarn.inference.errors import ForewarnError
-from forewarn.inference.readers import Record, read_batches
+from forewarn.inference.errors import ForewarnError, MissingExtraError
+from forewarn.inference.readers import STDIN, Record, read_batches
 
 SNIPPET = 40
 ID_WIDTH = 12
@@ -23,7 +26,7 @@ _RESET = "\033[0m"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Score messages and print a table or one JSON object a message, in input order.
+    """Score messages and print a table or one JSON object a message, in input order, or write it to a folder.
 
     Raises:
         ForewarnError: unreadable input, or a damaged or foreign bundle.
@@ -34,6 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ForewarnError("score: no such option (see --help); put -- before a TEXT that starts with -")
     if bool(args.text) == bool(args.input):
         raise ForewarnError("score needs either TEXT or --input FILE (--input - reads standard input)")
+    if args.output:
+        return _score_files(args)
+    if args.engine == "ray":
+        raise ForewarnError("score: --engine ray writes files; give --input FILE_OR_FOLDER and --output FOLDER")
+    if args.input and args.input != STDIN and Path(args.input).is_dir():
+        raise ForewarnError(f"{args.input}: is a folder; say with --output where the files of its verdicts shall be")
     classifier = ScamClassifier.load(args.bundle, threads=args.threads)
     if args.input:
         batches = read_batches(args.input)
@@ -47,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             out.reconfigure(encoding="utf-8", errors="replace")
         else:
             out.reconfigure(errors="replace")
-    if args.format == "table":
+    if args.format != "jsonl":
         out.write(f"{'ID':{ID_WIDTH}}  {'VERDICT':10}  {'RISK':>6}  {'ACTION':6}  {'TYPE':23}  MESSAGE\n")
     for record, verdict in _score(classifier, batches, args.explain, args.locale, out):
         if args.format == "jsonl":
@@ -55,6 +64,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             _write_row(out, record, verdict)
     out.flush()
+    return 0
+
+
+def _score_files(args: argparse.Namespace) -> int:
+    if not args.input or args.input == STDIN or args.format == "table":
+        raise ForewarnError("score: --output takes JSON lines of what --input FILE_OR_FOLDER names")
+    engine: Engine = score_here
+    if args.engine == "ray":
+        try:
+            from forewarn.inference.scale.score import score_on_cluster
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "ray":
+                raise
+            raise MissingExtraError("score --engine ray", "scale") from None
+        engine = score_on_cluster
+    done = score_files(
+        Path(args.input),
+        Path(args.output),
+        Bundle.open(args.bundle),
+        engine,
+        explain=args.explain,
+        locale=args.locale,
+        threads=args.threads,
+    )
+    print(done)
     return 0
 
 
@@ -102,8 +136,19 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("text", nargs="*", metavar="TEXT", help="messages to score")
-    parser.add_argument("--input", metavar="FILE", help=".txt, .jsonl, .csv or .parquet, or - for standard input")
-    parser.add_argument("--format", choices=("table", "jsonl"), default="table", help="how to print (default: table)")
+    parser.add_argument(
+        "--input", metavar="FILE", help=".txt, .jsonl, .csv or .parquet, a folder of them, or - for standard input"
+    )
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="write a .jsonl file there for each of --input; one that is there is left"
+    )
+    parser.add_argument("--format", choices=("table", "jsonl"), help="how to print (default: table)")
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="with --output: this machine alone, or the Ray cluster that this machine is in (default: local)",
+    )
     parser.add_argument("--bundle", metavar="DIR", help="a bundle folder or .zip (default: the one that ships)")
     parser.add_argument("--explain", action="store_true", help="add evidence and a forewarning to each verdict")
     parser.add_argument(

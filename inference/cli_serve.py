@@ -30,10 +30,13 @@ from forewarn.inference.service.logs import LOGGER, configure_logging
 from forewarn.inference.service.metrics import FOLDER_VARIABLE as METRICS_VARIABLE
 from forewarn.inference.service.model_state import FOLDER_VARIABLE as MODEL_VARIABLE
 from forewarn.inference.service.settings import PREFIX, Settings, load_settings
+from forewarn.inference.service.tracing import check_traces
 from uvicorn.supervisors import Multiprocess
 
 _SAMPLE = "Your parcel is held at customs. Pay the fee today: http://parcel-fee.example/pay"
 _BUNDLE_VARIABLE = f"{PREFIX}BUNDLE"
+# A worker that does not say for so long that it lives is replaced. On a busy machine one may take long to start.
+_WORKER_ANSWERS_S = 30
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,7 +138,7 @@ def main(argv: Sequence[str]) -> int:
 
     Raises:
         ForewarnError: the address or port cannot be used, a setting is unknown or out of range, or the service would be
-            open to the network.
+            open to the network, or traces are asked for and OpenTelemetry is missing.
         BundleError: the bundle is damaged or foreign.
     """
     args = _parser().parse_args(argv)
@@ -145,6 +148,7 @@ def main(argv: Sequence[str]) -> int:
     settings = load_settings(config, **({"bundle": args.bundle} if args.bundle else {}))
     with listen(args.host, args.port, settings.send_timeout_s) as listener, _stopped_by_sigterm():
         check_lock(listener, settings)
+        check_traces(settings.traces)
         bundle = Bundle.open(settings.bundle, settings.public_key)
         # With workers the parent loads it too: a bad bundle must end here, not be retried in every worker for ever.
         classifier = ScamClassifier(bundle, settings.threads)
@@ -159,6 +163,8 @@ def main(argv: Sequence[str]) -> int:
             "log_config": None,
             "server_header": False,
             "timeout_graceful_shutdown": settings.drain_s,
+            "timeout_keep_alive": settings.keep_alive_s,
+            "timeout_worker_healthcheck": _WORKER_ANSWERS_S,
             # A websocket's address would be logged as it was sent.
             "ws": "none",
         }

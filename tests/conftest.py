@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from forewarn.inference import ScamClassifier
-from tinybundle import build_bundle
+from tinybundle import build_bundle, retrain
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,12 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_classifier(tiny_bundle: Path) -> ScamClassifier:
     return ScamClassifier.load(tiny_bundle, threads=1)
+
+
+@pytest.fixture
+def bundles(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A folder of bundles: `old`, and `new` with other weights."""
+    folder = tmp_path / "bundles"
+    shutil.copytree(tiny_bundle, folder / "old")
+    retrain(shutil.copytree(tiny_bundle, folder / "new"))
+    return folder

@@ -17,7 +17,9 @@ from forewarn.inference.service.keys_store import open_store
 from forewarn.inference.service.logs import JsonFormatter
 from test_server import Held, serving, wait_until
 from test_service_bounds import connected, in_background, queue_length, read_answer
+from test_service_parts import part
 from test_service_stores import free_port
+from test_service_tracing import PARENT, TRACE, collecting
 
 MARK = "zq7marked"
 TEXT = f"Dear {MARK}, your card is blocked, call +1 555 0100"
@@ -160,6 +162,76 @@ def keys(tmp_path):
             store.add(key)
         store.revoke(made["revoked"][0].id)
     return f"sqlite:///{tmp_path}/keys.db", {name: token for name, (_, token) in made.items()}
+
+
+def marked_part(number, **changes):
+    """A part of a message, with marks wherever there may be text."""
+    concat = {"recipient": f"+{MARK}", **changes.pop("concat", {})}
+    return part(number, f"{TEXT} {number}", concat=concat, **{"id": MARK, "sender": f"+{MARK}", **changes})
+
+
+def test_parts_of_messages_leave_no_trace(classifier, tiny_bundle, caplog, capfd, json_log):
+    caplog.set_level(logging.DEBUG)
+    wrong = [
+        marked_part(1, encoding=MARK),
+        marked_part(1, concat={MARK: TEXT}),
+        marked_part(1, concat={"part": 7}),
+        marked_part(1, concat={"reference": TEXT}),
+        marked_part(1, concat={"recipient": MARK * 40}),
+        marked_part(1, sender=None),
+        {**marked_part(1), "text": MARK * 20},
+    ]
+    with serving(classifier, tiny_bundle, Settings(parts_wait_s=1), log_level="debug") as client:
+        for value in wrong:
+            answers = client.post("/v1/score", json={"messages": [value]}).text
+            answers += client.post("/v1/score/stream", content=json.dumps(value), headers=NDJSON).text
+            assert answers.count("invalid_request") == 2 and MARK not in answers
+        waiting = client.post("/v1/score", json={"messages": [marked_part(1), marked_part(3)]}).json()["results"]
+        assert waiting == [{"id": MARK, "status": "waiting", "seen": 2, "parts": 3}] * 2
+        assert client.post("/v1/score", json={"messages": [marked_part(2)]}).json()["results"][0]["verdict"]
+        assert client.post("/v1/score", json={"messages": [marked_part(1, reference=8)]}).status_code == 200
+        wait_until(lambda: 'parts_lost_total{reason="expired"} 1.0' in client.get("/metrics").text)
+        assert nothing_of_it(client, caplog, capfd, json_log)
+
+
+def test_traces_hold_nothing_of_a_request(classifier, tiny_bundle, caplog, capfd, json_log, keys, monkeypatch):
+    caplog.set_level(logging.DEBUG)
+    url, tokens = keys
+    with collecting() as (collector, endpoint):
+        # What FastAPI would send of its own if it were let.
+        monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.removesuffix("/v1/traces"))
+        settings = Settings(keys=url, traces=endpoint, max_characters=5000)
+        with serving(classifier, tiny_bundle, settings, log_level="debug") as client:
+            client.headers["traceparent"] = f"00-{TRACE}-{PARENT}-01"
+            for name in ("tracestate", "baggage"):
+                client.headers[name] = f"{MARK}={MARK}"
+            client.headers["User-Agent"] = MARK
+            for name in ("score", "slow", "metrics", "revoked"):
+                list(requests_to_every_address(client, f"Bearer {tokens[name]}"))
+            client.headers["Authorization"] = f"Bearer {tokens['score']}"
+            for name in BAD_REQUESTS:
+                status, content, given = BAD_REQUESTS[name]
+                client.post(f"/v1/score?{MARK}", content=content, headers=given)
+            client.get(f"/{MARK}?{MARK}")
+            client.request(MARK.upper(), f"/{MARK}")
+            client.post("/v1/score", json={"messages": [marked_part(1), message()], "explain": True})
+
+            def crash(texts, *args, **kwargs):
+                raise ValueError(f"cannot score {texts[0]!r}")
+
+            monkeypatch.setattr(classifier, "score", crash)
+            assert client.post("/v1/score", json={"messages": [message(text=TEXT * 2)]}).status_code == 500
+            client.post("/v1/score/stream", content=json.dumps(message(text=TEXT * 3)), headers=NDJSON)
+        told = collector.everything()
+        named = {x.name for x in collector.spans()}
+    assert named == {"/v1/score", "/v1/score/stream", "/v1/filter/apple", "other", "queue", "inference"}
+    marks = [MARK, MARK.upper(), "card is blocked", *(x for token in tokens.values() for x in token.split("_", 2)[1:])]
+    assert not [mark for mark in marks if mark in told]
+    assert "ValueError" not in told and "127.0.0.1" not in told.replace(f"Host: {endpoint.split('/')[2]}", "")
+    logs = written(caplog, capfd, json_log)
+    assert "trace_id" in logs
+    assert not [mark for mark in marks if mark in logs]
 
 
 def requests_to_every_address(client, authorization):

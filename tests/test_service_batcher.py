@@ -164,6 +164,31 @@ def test_without_room_the_whole_request_is_refused_and_what_waits_is_answered():
     asyncio.run(run())
 
 
+def test_it_is_full_while_not_one_more_item_has_room():
+    async def run():
+        model = Model()
+        async with batching(model, max_batch=2, max_waiting=3) as batcher:
+            tasks = [submit(batcher, 1)]
+            await model.busy()
+            tasks.append(submit(batcher, 2, 3))
+            await settle()
+            assert batcher.full_for_s is None
+            tasks.append(submit(batcher, 4))
+            await settle()
+            assert batcher.full_for_s == 0  # nothing is known of the model's speed yet
+            model.go.release()
+            await model.busy()
+            assert batcher.full_for_s is None
+            tasks.append(submit(batcher, 5, 6))
+            await settle()
+            assert batcher.full_for_s > 0
+            model.go.release(3)
+            await asyncio.gather(*tasks)
+            assert batcher.full_for_s is None
+
+    asyncio.run(run())
+
+
 def test_a_patient_request_waits_for_room():
     async def run():
         model = Model()
@@ -175,6 +200,30 @@ def test_a_patient_request_waits_for_room():
             assert batcher.waiting == 2
             model.go.release(3)
             assert await asyncio.gather(*tasks) == [[2], [4, 6], [8, 10]]
+
+    asyncio.run(run())
+
+
+def test_those_who_wait_for_room_get_it_in_the_order_in_which_they_came():
+    async def run():
+        model = Model()
+        async with batching(model, max_waiting=4) as batcher:
+            tasks = [submit(batcher, 1)]
+            await model.busy()
+            # Large and small ones: a small one that would fit does not overtake.
+            tasks += [
+                submit(batcher, 2, 3, 4),
+                *(submit(batcher, *[n] * (n % 4 + 1), patient=True) for n in range(5, 15)),
+            ]
+            late = submit(batcher, 100, seconds=0.01, patient=True)
+            await settle()
+            with pytest.raises(Refusal):
+                await late
+            model.go.release(100)
+            await asyncio.gather(*tasks)
+            order = [item for batch in model.batches for item in batch]
+            assert order == sorted(order) and order[-1] == 14
+            assert await submit(batcher, 15, patient=True) == [30]
 
     asyncio.run(run())
 

@@ -12,6 +12,8 @@ from forewarn.inference.service import Settings
 from test_server import Held, check_error, post, serving, wait_until
 
 TEXT = "Claim your tax rebate today or it expires"
+CAMPAIGN = [{"id": "1", "text": TEXT}]
+HEAD = ("POST /v1/score HTTP/1.1", "Host: x", "Content-Type: application/json", "Content-Length: 100")
 
 
 def messages(number, text=TEXT):
@@ -77,6 +79,100 @@ def test_over_the_queue_limit_a_request_is_refused_whole_and_the_others_are_answ
         assert post(client, messages=messages(3, "another text")).status_code == 200
 
 
+@contextmanager
+def full(classifier, bundle, **settings):
+    """A service without room for a message, and a verdict on TEXT in its cache; gives a client and the holder."""
+    held = Held(classifier)
+    held.go.set()
+    try:
+        with serving(held, bundle, Settings(max_waiting=4, max_messages=4, deadline_ms=60_000, **settings)) as client:
+            assert post(client, messages=CAMPAIGN).status_code == 200
+            wait_until(lambda: client.get("/readyz").status_code == 200)
+            held.go.clear()
+            while held.entered.acquire(blocking=False):
+                pass
+            in_background(post, client, messages=messages(1, "the model has this one"))
+            assert held.entered.acquire(timeout=10)
+            in_background(post, client, messages=messages(4, "these wait"))
+            wait_until(lambda: queue_length(client) == 4)
+            yield client, held
+    finally:
+        held.go.set()
+
+
+def test_while_the_queue_is_full_requests_are_refused_before_they_are_read(tiny_classifier, tiny_bundle):
+    with full(tiny_classifier, tiny_bundle) as (client, held):
+        apple = {"_version": 1, "query": {"sender": "1", "message": {"text": TEXT}}, "app": {"version": "1"}}
+        headers = {"Content-Type": "application/json", "X-Request-ID": "mine"}
+        for path, content in (("/v1/score", b"not even JSON"), ("/v1/filter/apple", json.dumps(apple).encode())):
+            refused = client.post(path, content=content, headers=headers)
+            check_error(refused, 429, "overloaded")
+            assert int(refused.headers["Retry-After"]) >= 1
+            assert refused.headers["X-Request-ID"] == "mine"
+            assert refused.headers["Cache-Control"] == "no-store"
+            assert refused.headers["Content-Type"] == "application/json"
+        counts = client.get("/metrics").text
+        assert 'forewarn_requests_total{route="/v1/score",status="429"} 1.0' in counts
+        assert 'forewarn_requests_total{route="/v1/filter/apple",status="429"} 1.0' in counts
+        assert 'forewarn_rejected_total{reason="overloaded"} 2.0' in counts
+        check_error(client.get("/v1/score"), 405, "method_not_allowed")
+        held.go.set()
+        wait_until(lambda: queue_length(client) == 0)
+        assert post(client, messages=messages(2)).status_code == 200
+
+
+def test_while_the_queue_is_full_a_campaign_is_answered_from_the_cache(tiny_classifier, tiny_bundle):
+    with full(tiny_classifier, tiny_bundle) as (client, _):
+        # The first few are not even looked at, until one is tried and answered.
+        statuses = [post(client, messages=CAMPAIGN).status_code for _ in range(40)]
+        assert statuses[0] == 429
+        assert set(statuses[-10:]) == {200}
+        # What is read and not answered closes the door again.
+        json_header = {"Content-Type": "application/json"}
+        statuses = [client.post("/v1/score", content=b"{", headers=json_header).status_code for _ in range(60)]
+        assert statuses[0] == 400
+        assert 429 in statuses[-10:]
+
+
+def test_while_the_queue_is_full_explanations_and_streams_have_their_own(tiny_classifier, tiny_bundle):
+    with full(tiny_classifier, tiny_bundle) as (client, held):
+        explained = in_background(post, client, messages=messages(1, "why"), explain=True)
+        assert held.entered.acquire(timeout=10)  # it is with the model
+        line = json.dumps(messages(1, "a line")[0])
+        stream = in_background(
+            client.post, "/v1/score/stream", content=line, headers={"Content-Type": "application/x-ndjson"}
+        )
+        held.go.set()
+        assert "evidence" in explained().json()["results"][0]
+        assert "verdict" in stream().json()
+
+
+def test_a_refused_request_leaves_its_connection_usable(tiny_classifier, tiny_bundle):
+    with full(tiny_classifier, tiny_bundle) as (client, _), connected(client, *HEAD) as connection:
+        for _ in range(2):
+            connection.sendall(b" " * 50)
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        assert b"connection: close" not in answer.lower()
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert read_answer(connection) == (200, {"status": "ok"})
+
+
+def test_a_refused_body_is_bounded(tiny_classifier, tiny_bundle):
+    settings = {"max_body_bytes": 20_000, "body_timeout_s": 0.3}
+    with full(tiny_classifier, tiny_bundle, **settings) as (client, _):
+        with connected(client, *HEAD) as connection:  # which never comes
+            status, body = read_answer(connection)  # ends, since the service closes the connection
+            assert (status, body["code"]) == (429, "overloaded")
+        with connected(client, *HEAD[:3], "Content-Length: 1000000000") as connection:
+            connection.sendall(b" " * 30_000)
+            assert read_answer(connection)[0] == 429
+        with connected(client, *HEAD, "Expect: 100-continue") as connection:
+            assert read_answer(connection)[0] == 429  # and not 100 first
+
+
 def test_explanations_do_not_hold_up_others_and_are_not_held_up(tiny_classifier, tiny_bundle):
     class HeldExplanations(Held):
         def score(self, texts, explain=False, locale=None, senders=None):
@@ -111,9 +207,6 @@ def test_a_deadline_that_is_no_number_is_refused(tiny_classifier, tiny_bundle, v
     with serving(tiny_classifier, tiny_bundle) as client:
         answer = client.post("/v1/score", json={"messages": []}, headers={"X-Request-Deadline-Ms": value})
         assert "X-Request-Deadline-Ms" in check_error(answer, 422, "invalid_request")
-
-
-HEAD = ("POST /v1/score HTTP/1.1", "Host: x", "Content-Type: application/json", "Content-Length: 100")
 
 
 def test_a_body_that_does_not_arrive_is_given_up(tiny_classifier, tiny_bundle):
@@ -156,8 +249,8 @@ def test_a_client_that_does_not_read_is_dropped(tiny_classifier, tiny_bundle):
         with connected(client, *head, f"Content-Length: {10**9}") as connection:
             sent = in_background(send, connection)
             # The service gives up, or the kernel that was told the same limit does so first.
-            gone = ('rejected_total{reason="client_stalled"} 1.0', 'route="/v1/score/stream",status="499"} 1.0')
-            wait_until(lambda: any(name in client.get("/metrics").text for name in gone))
+            gone = 'forewarn_requests_total{route="/v1/score/stream"'
+            wait_until(lambda: gone in client.get("/metrics").text)
             assert sent() == "dropped"
         assert client.get("/healthz").status_code == 200
 

@@ -13,7 +13,9 @@ import socket
 import threading
 
 import httpx
+import psutil
 import pytest
+from forewarn.inference.service import Settings
 from test_server import end, forewarn_serve, greeting_of, wait_until
 from test_service_bounds import read_answer
 
@@ -44,6 +46,20 @@ def accepted(port, path="/v1/score", media_type="application/json", length=None)
     return connection
 
 
+def use(connection):
+    """A request and its answer, after which the connection is idle."""
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    received = b""
+    while not received.endswith(b'{"status":"ok"}'):
+        received += connection.recv(65536)
+
+
+def answers(port):
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=20).status_code == 200
+    return False
+
+
 def refuses(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
@@ -67,6 +83,45 @@ def test_accepted_requests_are_answered_and_no_new_ones_taken(tiny_bundle, worke
         _, err = server.communicate(timeout=20)
         assert server.returncode == 0
         assert all(json.loads(line)["level"] in ("debug", "info") for line in err.splitlines())
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_idle_connections_do_not_hold_up_the_end(tiny_bundle, workers):
+    with process(tiny_bundle, "--workers", workers) as (server, port), contextlib.ExitStack() as open_ones:
+        wait_until(lambda: answers(port))
+        for used in (True, False) * 4:
+            connection = open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            if used:
+                use(connection)
+        server.send_signal(signal.SIGTERM)
+        _, err = server.communicate(timeout=20)
+        assert server.returncode == 0
+        assert all(json.loads(line)["level"] in ("debug", "info") for line in err.splitlines())
+
+
+def test_an_idle_connection_is_kept_for_as_long_as_the_setting_says(tiny_bundle):
+    assert Settings().keep_alive_s > 60  # nginx and many clients let go after that, and must be first
+    with (
+        process(tiny_bundle, FOREWARN_KEEP_ALIVE_S="1") as (_, port),
+        socket.create_connection(("127.0.0.1", port), timeout=20) as connection,
+    ):
+        use(connection)
+        assert connection.recv(1) == b""  # closed after a second
+
+
+def test_a_worker_that_is_slow_to_answer_its_parent_is_not_replaced(tiny_bundle):
+    def workers():
+        return {x.pid for x in psutil.Process(server.pid).children() if "spawn_main" in " ".join(x.cmdline())}
+
+    with process(tiny_bundle, "--workers", "2") as (server, port):
+        wait_until(lambda: answers(port) and len(workers()) == 2)
+        before = workers()
+        slow = psutil.Process(min(before))
+        slow.suspend()
+        threading.Event().wait(6)  # uvicorn's own limit is 5 seconds
+        slow.resume()
+        assert answers(port)
+        assert workers() == before
 
 
 def test_a_stream_gets_answers_to_what_it_sent_and_is_told_to_stop(tiny_bundle):
@@ -107,7 +162,7 @@ def test_metrics_are_of_all_workers_and_survive_one(tiny_bundle, tmp_path):
             assert answer.status_code == 200
         wait_until(lambda: total() == 12)  # the last is counted after its answer has left
         assert {total() for _ in range(6)} == {12}
-        assert b"expires" not in b"".join(x.read_bytes() for x in tmp_path.glob("*/*"))
+        assert b"expires" not in b"".join(x.read_bytes() for x in tmp_path.glob("*/*") if x.is_file())
         wait_until(lambda: len(writers()) == 2)
         os.kill(writers().pop(), signal.SIGKILL)
         wait_until(lambda: len(writers()) == 3)  # one took its place

@@ -1,16 +1,11 @@
-"""Another model while the service runs: nothing is lost, what is wrong is refused, and every worker follows."""
+"""Another model while the service runs: nothing is lost, and what is wrong is refused."""
 
-import asyncio
 import contextlib
 import json
 import os
-import re
 import shutil
-import signal
 import threading
 
-import httpx
-import onnx
 import pytest
 from forewarn.export.release import new_key as new_signing_key
 from forewarn.export.release import sign
@@ -19,42 +14,16 @@ from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.service import Settings
 from forewarn.inference.service.keys import new_key
 from forewarn.inference.service.keys_store import open_store
-from forewarn.inference.service.metrics import Metrics
-from forewarn.inference.service.scoring import Asked
-from forewarn.inference.service.shadow import Shadow
 from test_server import Held, check_error, post, serving, wait_until
 from test_service_bounds import in_background
-from test_service_drain import process
 from test_service_metrics import samples, value
-from tinybundle import VERSION, _write_vectors, seal
-from tokenizers import Tokenizer
+from tinybundle import NEXT_VERSION as NEW
+from tinybundle import VERSION as OLD
+from tinybundle import retrain, seal
 
 ADMIN = "/v1/admin/model"
-OLD, NEW = VERSION, "2026.12.0"
 SCAM = "Claim your tax rebate today or it expires"
 TEXTS = [SCAM, "Tax refund waiting, claim your rebate now at http://refund.example", "Running late, be home at seven"]
-
-
-def retrain(folder, version=NEW, factor=0.05):
-    """Other weights for the model of a bundle, which is less sure of a scam then; all else in it is true to them."""
-    model = onnx.load(str(folder / "model.onnx"))
-    [linear] = [x for x in model.graph.initializer if x.name == "linear"]
-    weights = onnx.numpy_helper.to_array(linear).copy()
-    weights[0] *= factor
-    linear.CopyFrom(onnx.numpy_helper.from_array(weights, "linear"))
-    onnx.save(model, str(folder / "model.onnx"))
-    _write_vectors(folder, Tokenizer.from_file(str(folder / "tokenizer.json")))
-    seal(folder, version=version)
-    return folder
-
-
-@pytest.fixture
-def bundles(tiny_bundle, tmp_path):
-    """A folder of bundles: `old`, and `new` with other weights."""
-    folder = tmp_path / "bundles"
-    shutil.copytree(tiny_bundle, folder / "old")
-    retrain(shutil.copytree(tiny_bundle, folder / "new"))
-    return folder
 
 
 @pytest.fixture
@@ -303,83 +272,6 @@ def test_one_change_at_a_time(bundles):
         assert change(client, "new").json()["version"] == NEW
 
 
-def test_a_shadow_counts_agreement_and_takes_over_when_told_to(bundles):
-    foreign = {"sender": "+44 7700 900123", "locale": "en-SG"}
-    with service(bundles) as client:
-        about = change(client, "new", shadow=1).json()
-        assert (about["version"], about["before"], about["shadow"]["version"]) == (OLD, None, NEW)
-        messages = [{"id": str(i), "text": x, **foreign} for i, x in enumerate(TEXTS)]
-        for explain in (False, True):
-            answer = post(client, messages=messages, explain=explain).json()
-            assert {x["model"] for x in answer["results"]} == {OLD}
-        wait_until(lambda: client.get(ADMIN).json()["shadow"]["messages"] == 6)
-        shadow = client.get(ADMIN).json()["shadow"]
-        assert (shadow["share"], shadow["dropped"]) == (1, 0)
-        assert {x["action"] for x in answer["results"]} == {"block", "allow"}
-        new = ScamClassifier.load(bundles / "new", threads=1)
-        said = new.score(TEXTS, senders=[foreign["sender"]] * 3, locale=foreign["locale"])
-        assert sum(shadow["actions"]["block"].values()) == 4
-        assert shadow["actions"]["block"] == {said[0].action: 4}
-        assert shadow["verdicts"] == {"scam": {"scam": 4}, "legitimate": {"legitimate": 2}}
-        found = samples(client)
-        assert value(found, "forewarn_shadow_verdicts_total", running="scam", shadow="scam") == 4
-        assert value(found, "forewarn_shadow_actions_total", running="block", shadow=said[0].action) == 4
-        assert value(found, "forewarn_messages_total") == 6  # what the shadow scored counts as nobody's
-        assert change(client, "new").json() == {
-            "version": NEW,
-            "before": OLD,
-            "shadow": None,
-            "workers": {"all": 1, "changed": 1},
-        }
-
-
-def test_a_shadow_takes_its_share(bundles):
-    with service(bundles) as client:
-        change(client, "new", shadow=0.1)
-        for i in range(5):
-            ask(client, *(f"{SCAM} {i} {j}" for j in range(200)))
-        # Of a thousand; some of them may wait still.
-        wait_until(lambda: counted(client) > 60)
-        assert counted(client) < 200
-
-
-def counted(client):
-    shadow = client.get(ADMIN).json()["shadow"]
-    return shadow["messages"] + shadow["dropped"]
-
-
-def test_a_shadow_drops_what_comes_while_messages_wait(tiny_classifier):
-    verdicts = tiny_classifier.score(TEXTS)
-
-    async def tally(busy):
-        shadow = Shadow(tiny_classifier, 1.0, lambda: busy, Metrics())
-        shadow.start()
-        shadow.offer([Asked(text) for text in TEXTS], verdicts)
-        while shadow.tally["messages"] + shadow.tally["dropped"] < 3:
-            await asyncio.sleep(0.01)
-        shadow.stop()
-        return shadow.tally
-
-    busy, idle = (asyncio.run(tally(x)) for x in (True, False))
-    assert (busy["messages"], busy["dropped"]) == (0, 3)
-    assert (idle["messages"], idle["dropped"]) == (3, 0)
-
-
-def test_a_shadow_holds_only_a_few_messages(bundles):
-    held = Held(ScamClassifier.load(bundles / "old", threads=1))
-    with service(bundles, held, cache_bytes=0) as client:
-        assert held.entered.acquire(timeout=10)
-        change(client, "new", shadow=1)
-        asked = [in_background(ask, client, *TEXTS * 30) for _ in range(3)]
-        wait_until(lambda: value(samples(client), "forewarn_queue_messages", lane="score") == 270)
-        held.go.set()
-        for finished in asked:
-            finished()
-        shadow = client.get(ADMIN).json()["shadow"]
-        assert shadow["dropped"] > 0
-        assert value(samples(client), "forewarn_shadow_dropped_total") == shadow["dropped"]
-
-
 def test_only_a_key_for_it_changes_the_model(bundles, tmp_path):
     url = f"sqlite:///{tmp_path}/keys.db"
     tokens = {}
@@ -406,111 +298,3 @@ def test_without_keys_only_this_machine_changes_the_model(bundles, address):
             answer = client.request(method, ADMIN, json={"bundle": "new"}, headers=headers)
             assert "keys" in check_error(answer, 403, "scope_missing")
         assert client.get("/v1/model", headers=headers).json()["version"] == OLD
-
-
-def version_of(port):
-    return httpx.get(f"http://127.0.0.1:{port}/v1/model", timeout=20).json()["version"]
-
-
-def errors_in(server, bundles):
-    """What a server that is stopped has logged as errors; no path may be in it."""
-    server.send_signal(signal.SIGTERM)
-    _, err = server.communicate(timeout=20)
-    assert server.returncode == 0
-    assert str(bundles) not in err
-    return [x for x in map(json.loads, err.splitlines()) if x["level"] == "error"]
-
-
-def test_sighup_loads_the_bundle_anew(bundles):
-    with process(bundles / "old") as (server, port):
-        assert version_of(port) == OLD
-        retrain(bundles / "old", "2026.12.1")
-        server.send_signal(signal.SIGHUP)
-        wait_until(lambda: version_of(port) == "2026.12.1")
-        damage(bundles / "old")
-        server.send_signal(signal.SIGHUP)
-        wait_until(lambda: refused(port) == 1)
-        assert version_of(port) == "2026.12.1"
-        assert httpx.delete(f"http://127.0.0.1:{port}{ADMIN}", timeout=20).json()["version"] == OLD
-        [error] = errors_in(server, bundles)
-        assert "damaged" in error["why"]
-
-
-def refused(port):
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        return samples(client).get(("forewarn_model_changes_total", (("result", "refused"),)), 0)
-
-
-def workers_of(server):
-    """Process ids of the workers that serve."""
-    children = f"/proc/{server.pid}/task/{server.pid}/children"
-    with open(children) as file:
-        return {int(x) for x in file.read().split() if b"spawn_main" in _command(x)}
-
-
-def another_worker(server):
-    """Kill a worker, and wait for the process that takes its place."""
-    gone, stays = workers_of(server)
-    os.kill(gone, signal.SIGKILL)
-    wait_until(lambda: len(workers_of(server) - {gone, stays}) == 1)
-
-
-def _command(pid):
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-        return file.read()
-    return b""
-
-
-def test_every_worker_follows(bundles, tmp_path):
-    (tmp_path / "tmp").mkdir()
-    given = {"FOREWARN_BUNDLES": str(bundles), "TMPDIR": str(tmp_path / "tmp")}
-
-    def everywhere(version):
-        # Each new connection may be another worker's.
-        return {version_of(port) for _ in range(12)} == {version}
-
-    with process(bundles / "old", "--workers", "2", **given) as (server, port):
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait_until(lambda: client.get(ADMIN).json()["workers"] == {"all": 2, "changed": 2})
-            about = change(client, "new").json()
-            assert about == {"version": NEW, "before": OLD, "shadow": None, "workers": {"all": 2, "changed": 2}}
-            assert everywhere(NEW)
-
-        another_worker(server)
-        # The worker that takes its place runs what the others run, and can go back without having been there.
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait_until(lambda: client.get(ADMIN).json()["workers"] == {"all": 2, "changed": 2})
-            assert everywhere(NEW)
-            assert client.delete(ADMIN).json()["workers"] == {"all": 2, "changed": 2}
-            assert everywhere(OLD)
-
-            assert change(client, "new", shadow=1).json()["workers"] == {"all": 2, "changed": 2}
-        for _ in range(20):
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-                ask(client, SCAM)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait_until(lambda: client.get(ADMIN).json()["shadow"]["messages"] == 20)  # of both, once they reported
-
-            retrain(bundles / "old", "2026.12.1")
-            server.send_signal(signal.SIGHUP)
-            wait_until(lambda: client.get(ADMIN).json()["version"] == "2026.12.1")
-            wait_until(lambda: client.get(ADMIN).json()["workers"] == {"all": 2, "changed": 2})
-            assert everywhere("2026.12.1")
-            shared = b"".join(x.read_bytes() for x in (tmp_path / "tmp").glob("*/*"))
-            assert b"expires" not in shared
-        assert errors_in(server, bundles) == []
-    assert not list((tmp_path / "tmp").iterdir())
-
-
-def test_a_worker_that_cannot_follow_is_counted(bundles):
-    with process(bundles / "old", "--workers", "2", FOREWARN_BUNDLES=str(bundles)) as (server, port):
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait_until(lambda: client.get(ADMIN).json()["workers"] == {"all": 2, "changed": 2})
-            assert change(client, "new").json()["workers"] == {"all": 2, "changed": 2}
-        shutil.rmtree(bundles / "new")
-        another_worker(server)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait_until(lambda: client.get(ADMIN).json()["workers"] == {"all": 2, "changed": 1})
-        assert {version_of(port) for _ in range(20)} == {OLD, NEW}
-        [error] = errors_in(server, bundles)
-        assert re.search("no bundle", error["why"])

@@ -6,7 +6,7 @@ import tracemalloc
 import httpx
 import pytest
 from forewarn.inference.service import Settings
-from test_server import check_error, serving
+from test_server import check_error, serving, wait_until
 from test_service_bounds import connected, in_background
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -102,6 +102,31 @@ def test_a_stream_that_stops_ends_with_an_error(tiny_classifier, tiny_bundle):
         first, last = [json.loads(x) for x in received.split(b"\r\n") if x.startswith(b"{")]
         assert first["id"] == "1"
         assert (last["line"], last["code"]) == (2, "read_timeout")
+
+
+def test_unfinished_lines_count_as_held(tiny_classifier, tiny_bundle):
+    settings = Settings(max_body_bytes=20_000, max_held_bytes=30_000, max_characters=20_000, body_timeout_s=60)
+    head = ("POST /v1/score/stream HTTP/1.1", "Host: x", "Content-Type: application/x-ndjson", "Content-Length: 100000")
+    body = b" " * 15_000 + b'{"messages": []}'
+    with serving(tiny_classifier, tiny_bundle, settings) as client:
+
+        def status():
+            return client.post("/v1/score", content=body, headers={"Content-Type": "application/json"}).status_code
+
+        with connected(client, *head) as connection:
+            connection.sendall(line("1", "x" * 18_000).encode())
+            while b'"verdict"' not in connection.recv(65536):
+                pass
+            connection.sendall(line("2", "x" * 18_000).encode()[:-10])
+            wait_until(lambda: status() == 429)
+            # Another stream gets its answers, and ends where it would hold as much.
+            with connected(client, *head, "Connection: close") as another:
+                another.sendall((line("3", TEXTS[0]) + line("4", "x" * 18_000)[:-10]).encode())
+                received = b"".join(iter(lambda: another.recv(65536), b""))
+            verdict, error = [json.loads(x) for x in received.split(b"\r\n") if x.startswith(b"{")]
+            assert (verdict["id"], error["line"], error["code"]) == ("3", 2, "overloaded")
+        wait_until(lambda: status() == 200)
+        assert [x["id"] for x in stream(client, line("5", "x" * 18_000) * 3)] == ["5"] * 3
 
 
 def test_a_crash_is_an_error_for_its_lines_only(tiny_classifier, tiny_bundle, monkeypatch):

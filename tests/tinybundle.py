@@ -15,6 +15,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VERSION = "2026.11.0"
+NEXT_VERSION = "2026.12.0"
 
 SCAM = [
     "Tax refund waiting, claim your rebate now at http://refund.example",
@@ -155,3 +156,16 @@ def _write_vectors(folder: Path, tokenizer: Tokenizer) -> None:
                 "verdict": verdict,
             }
             handle.write(json.dumps(vector, ensure_ascii=False) + "\n")
+
+
+def retrain(folder, version=NEXT_VERSION, factor=0.05):
+    """Other weights for the model of a bundle, which is less sure of a scam then; all else in it is true to them."""
+    model = onnx.load(str(folder / "model.onnx"))
+    [linear] = [x for x in model.graph.initializer if x.name == "linear"]
+    weights = onnx.numpy_helper.to_array(linear).copy()
+    weights[0] *= factor
+    linear.CopyFrom(onnx.numpy_helper.from_array(weights, "linear"))
+    onnx.save(model, str(folder / "model.onnx"))
+    _write_vectors(folder, Tokenizer.from_file(str(folder / "tokenizer.json")))
+    seal(folder, version=version)
+    return folder

@@ -5,6 +5,7 @@ Unigram language model: Kudo 2018, https://aclanthology.org/P18-1007/.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections import Counter
@@ -192,7 +193,9 @@ def make_tokenizer(config: TokenizerConfig, out: Path, rows: Sequence[Row], fold
             raise ForewarnError(f"tokenizer: {path} is not there; give the path of a tokenizer.json")
         tokenizer = Tokenizer.from_file(str(path))
         if tokenizer.get_vocab_size() > config.vocabulary:
-            tokenizer = shortened(keep_pieces(tokenizer, (row.text[:2000] for row in rows), config.vocabulary)[0])
+            # The probes too: a letter that no message happens to hold must not become unknown.
+            texts = itertools.chain((row.text[:2000] for row in rows), SCRIPT_PROBES.values())
+            tokenizer = shortened(keep_pieces(tokenizer, texts, config.vocabulary)[0])
     else:
         texts = tokenizer_texts(rows, folder, config.bytes_per_language)
         tokenizer = train_tokenizer(texts, config.vocabulary, sys.stderr.isatty())

@@ -31,6 +31,7 @@ from forewarn.inference.service.metrics import Metrics
 from forewarn.inference.service.model_change import Models
 from forewarn.inference.service.openapi import JSON, SCHEMAS, api_version, describe, takes
 from forewarn.inference.service.openapi import errors as errors_of
+from forewarn.inference.service.overload import EarlyRefusal
 from forewarn.inference.service.schema import (
     InputMessage,
     Labels,
@@ -46,6 +47,7 @@ from forewarn.inference.service.schema import (
 from forewarn.inference.service.scoring import Asked
 from forewarn.inference.service.settings import Settings, load_settings
 from forewarn.inference.service.stream import MEDIA_TYPE, StreamScorer
+from forewarn.inference.service.tracing import Traces
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
@@ -65,6 +67,8 @@ _READ_BY_HANDLERS: tuple[tuple[type[BaseModel], JsonSchemaMode], ...] = (
     (LineError, "serialization"),
 )
 
+# What is refused while too much waits; a stream waits instead.
+_QUEUED = frozenset({"/v1/score", "/v1/filter/apple"})
 _LINES = ("ScoreResult", "WaitingResult", "LineError")
 
 logger = logging.getLogger(LOGGER)
@@ -82,7 +86,8 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
         The ASGI application, for uvicorn or a test client.
 
     Raises:
-        ForewarnError: a setting in the environment is out of range, or the store of keys is no store.
+        ForewarnError: a setting in the environment is out of range, the store of keys is no store, or traces are asked
+            for without what they need.
     """
     settings = settings or load_settings()
     metrics = Metrics()
@@ -90,6 +95,7 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
     models = Models(classifier, golden, settings, metrics)
     joining = Joining(settings, metrics)
     draining = Draining()
+    traces = Traces(settings.traces) if settings.traces else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -106,6 +112,8 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
         models.stop()
         await joining.stop()
         await access.stop()
+        if traces:
+            await traces.stop()
 
     app = FastAPI(
         title="forewarn",
@@ -117,22 +125,27 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
         # The pages that FastAPI would show load their script from a public network; nothing here may need or call one.
         docs_url=None,
         redoc_url=None,
+        # FastAPI's own would write addresses with their query, and the messages of exceptions; see `tracing`.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         # Clients that are generated name their functions by it.
         generate_unique_id_function=lambda route: route.name,
     )
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_error)
     bodies = Bodies(settings)
-    streams = StreamScorer(models, joining, access, settings, metrics, draining)
+    streams = StreamScorer(models, joining, access, bodies, settings, metrics, draining)
     _add_scoring(app, models, joining, access, settings, bodies, streams)
     _add_apple(app, models, access, settings, bodies)
     _add_about(app, models, access, metrics, draining)
     add_admin(app, models, settings, bodies)
     routes = frozenset(getattr(route, "path", "") for route in app.routes)
+    # The last that is added comes first.
+    app.add_middleware(EarlyRefusal, full_for_s=lambda: models.full_for_s, routes=_QUEUED, settings=settings)
     if settings.keys:
         app.add_middleware(KeyCheck, access=access, routes=routes)
-    app.add_middleware(Guard, metrics=metrics, routes=routes, send_timeout_s=settings.send_timeout_s)
+    app.add_middleware(Guard, metrics=metrics, routes=routes, send_timeout_s=settings.send_timeout_s, traces=traces)
     app.openapi = lambda: describe(app, _READ_BY_HANDLERS, locked=bool(settings.keys))  # type: ignore[method-assign]
+    app.state.models, app.state.joining = models, joining  # for a server that shares them in its own way
     return app
 
 
@@ -176,8 +189,8 @@ def _add_scoring(
         A request may hold 512 messages of 100,000 characters and 8 MiB unless the service is set otherwise; above that
         the answer is 413. With too much waiting already it is 429 with Retry-After, and nothing of the request is kept.
 
-        A part of a long SMS (`concat`) whose others are missing gets a result without a verdict, with `status` `waiting`.
-        All parts of a message that come in one request get its verdict.
+        A part of a long SMS (`concat`) whose others are missing gets a result without a verdict, with `status`
+        `waiting`. All parts of a message that come in one request get its verdict.
         """
         deadline = deadline_of(request, settings)
         async with bodies.read(request, deadline) as body:

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from forewarn.inference.service.errors import Refusal, overloaded
 from forewarn.inference.service.metrics import Metrics
+from forewarn.inference.service.tracing import note
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -31,6 +32,7 @@ class _Job(Generic[Item, Answer]):
         self.items = items
         self.answers: list[Answer] = [None] * len(items)  # type: ignore[list-item]  # each is filled before it is read
         self.arrived = time.perf_counter()
+        self.began = self.ended = 0.0
         self.taken = 0
         self.open = len(items)
         self.error: Exception | None = None
@@ -83,6 +85,8 @@ class Batcher(Generic[Item, Answer]):
         self._seconds_an_item = 0.0
         self._arrival = asyncio.Event()
         self._room = asyncio.Event()
+        # Whoever waits for room does so first come, first served.
+        self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"forewarn-{lane}")
         self._task: asyncio.Task[None] | None = None
         self._queue_gauge = metrics.queue.labels(lane)
@@ -94,6 +98,11 @@ class Batcher(Generic[Item, Answer]):
     def waiting(self) -> int:
         """Items in the queue."""
         return self._waiting
+
+    @property
+    def full_for_s(self) -> float | None:
+        """About how long what waits will take, if not one item more has room; otherwise None."""
+        return self._waiting * self._seconds_an_item if self._waiting >= self._max_waiting else None
 
     def start(self) -> None:
         """Begin to take batches; from within the event loop."""
@@ -111,7 +120,7 @@ class Batcher(Generic[Item, Answer]):
         Args:
             items: of one request.
             deadline: on the event loop's clock; what has not been taken by then leaves the queue.
-            patient: wait for room in the queue instead of being refused.
+            patient: wait for room in the queue instead of being refused, behind whoever waits for it already.
 
         Raises:
             Refusal: 429 without room in the queue, 504 at the deadline.
@@ -125,11 +134,13 @@ class Batcher(Generic[Item, Answer]):
         job: _Job[Item, Answer] | None = None
         try:
             async with asyncio.timeout_at(deadline):
-                while self._waiting + len(items) > self._max_waiting:
-                    if not patient:
-                        raise overloaded(self._waiting * self._seconds_an_item)
-                    self._room.clear()
-                    await self._room.wait()
+                if patient:
+                    async with self._turn:
+                        while self._waiting + len(items) > self._max_waiting:
+                            self._room.clear()
+                            await self._room.wait()
+                elif self._waiting + len(items) > self._max_waiting:
+                    raise overloaded(self._waiting * self._seconds_an_item)
                 job = _Job(items)
                 self._queue.append(job)
                 self._add(len(items))
@@ -140,6 +151,7 @@ class Batcher(Generic[Item, Answer]):
         finally:
             if job:
                 self._withdraw(job)
+                _trace(job)
         if job.error:
             raise job.error
         return job.answers
@@ -201,6 +213,7 @@ class Batcher(Generic[Item, Answer]):
         while room and self._queue:
             job = self._queue.popleft()
             if not job.taken:
+                job.began = now
                 self._queue_wait.observe(now - job.arrived)
             number = min(room, self._share, len(job.items) - job.taken)
             parts.append(_Part(job, job.taken, job.taken + number))
@@ -231,4 +244,13 @@ class Batcher(Generic[Item, Answer]):
             job = part.job
             job.open -= part.stop - part.start
             if (job.error or not job.open) and not job.done.done():
+                job.ended = time.perf_counter()
                 job.done.set_result(None)
+
+
+def _trace(job: _Job[Item, Answer]) -> None:
+    """Write a job that is over into the trace of its request."""
+    ended = job.ended or time.perf_counter()
+    note("queue", job.arrived, job.began or ended, len(job.items))
+    if job.began:
+        note("inference", job.began, ended, len(job.items))

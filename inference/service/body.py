@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 from forewarn.inference.service.errors import Refusal, overloaded
@@ -30,6 +30,10 @@ def deadline_of(request: Request, settings: Settings) -> float:
             raise Refusal("invalid_request", f"{DEADLINE_HEADER}: must be a whole number of milliseconds, from 1")
         milliseconds = min(int(given), settings.max_deadline_ms)
     return asyncio.get_running_loop().time() + milliseconds / 1000
+
+
+# Its number in a stream, from 1, and what it holds; None for one that is too long.
+Line = tuple[int, bytes | None]
 
 
 class Bodies:
@@ -61,6 +65,7 @@ class Bodies:
                 code = "read_timeout" if limit < deadline else "deadline_exceeded"
                 raise Refusal(code, headers={"Connection": "close"}) from None
             chunks[:] = [b"".join(chunks)]  # held once, not twice
+            request.state.bytes = len(chunks[0])
             yield chunks[0]
         finally:
             self._held -= sum(map(len, chunks))
@@ -79,11 +84,54 @@ class Bodies:
             size += len(chunk)
             if size <= limit:
                 chunks.append(chunk)
-                self._held += len(chunk)
-                if self._held > self._settings.max_held_bytes:
-                    raise overloaded(1)
+                self._hold(len(chunk))
         if size > limit:
             raise Refusal("body_too_large", f"the body is larger than {limit} bytes; send fewer messages a request")
+
+    async def lines(self, request: Request, draining: Draining) -> AsyncGenerator[list[Line], None]:
+        """The lines of a stream, in lists of what has arrived.
+
+        An unfinished line counts as held until it is answered. Lines that come whole are passed on as they come.
+
+        Raises:
+            Refusal: 408 if nothing comes for too long, 503 when the process is told to stop, 429 when the bodies of all
+                requests hold too much memory.
+        """
+        longest = _BYTES_A_CHARACTER * self._settings.max_characters + _BYTES_BESIDE
+        stream = request.stream()
+        number = held = request.state.bytes = 0
+        rest = bytearray()
+        too_long = False
+        try:
+            while (chunk := await draining.next(stream, self._settings.body_timeout_s)) is not None:
+                request.state.bytes += len(chunk)
+                *complete, tail = chunk.split(b"\n")
+                lines: list[Line] = []
+                for piece in complete:
+                    number += 1
+                    rest += piece
+                    lines.append((number, None if too_long or len(rest) > longest else bytes(rest)))
+                    rest.clear()
+                    too_long = False
+                if not too_long:
+                    rest += tail
+                if len(rest) > longest:
+                    rest.clear()
+                    too_long = True
+                # What was unfinished before is in the first of these lines, until they are answered.
+                if lines:
+                    yield lines
+                more, held = len(rest) - held, len(rest)
+                self._hold(more)
+            if rest or too_long:
+                yield [(number + 1, None if too_long else bytes(rest))]
+        finally:
+            self._held -= held
+
+    def _hold(self, more: int) -> None:
+        self._held += more
+        if more > 0 and self._held > self._settings.max_held_bytes:
+            raise overloaded(1)
 
 
 class Draining:
@@ -117,36 +165,3 @@ class Draining:
             raise Refusal("draining" if self.on else "read_timeout") from None
         finally:
             self._waits.discard(wait)
-
-
-async def read_lines(
-    request: Request, settings: Settings, draining: Draining
-) -> AsyncIterator[list[tuple[int, bytes | None]]]:
-    """The numbered lines of a stream, in lists of what has arrived; None stands for a line that is too long.
-
-    Raises:
-        Refusal: 408 if nothing comes for too long, 503 when the process is told to stop.
-    """
-    longest = _BYTES_A_CHARACTER * settings.max_characters + _BYTES_BESIDE
-    stream = request.stream()
-    number = 0
-    rest = bytearray()
-    too_long = False
-    while (chunk := await draining.next(stream, settings.body_timeout_s)) is not None:
-        *complete, tail = chunk.split(b"\n")
-        lines: list[tuple[int, bytes | None]] = []
-        for piece in complete:
-            number += 1
-            rest += piece
-            lines.append((number, None if too_long or len(rest) > longest else bytes(rest)))
-            rest.clear()
-            too_long = False
-        if not too_long:
-            rest += tail
-        if len(rest) > longest:
-            rest.clear()
-            too_long = True
-        if lines:
-            yield lines
-    if rest or too_long:
-        yield [(number + 1, None if too_long else bytes(rest))]

@@ -17,6 +17,7 @@ from collections.abc import Collection
 from forewarn.inference.service.errors import Refusal, place
 from forewarn.inference.service.logs import LOGGER
 from forewarn.inference.service.metrics import Metrics
+from forewarn.inference.service.tracing import RequestTrace, Traces
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,12 +34,28 @@ logger = logging.getLogger(LOGGER)
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, routes: Collection[str], send_timeout_s: float) -> None:
-        """Wrap `app`; `routes` are the paths that may be named in metrics and logs, any other one is `other`."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        routes: Collection[str],
+        send_timeout_s: float,
+        traces: Traces | None = None,
+    ) -> None:
+        """Wrap an application.
+
+        Args:
+            app: what answers.
+            metrics: where requests are counted.
+            routes: the paths that may be named in metrics, logs and traces; any other one is `other`.
+            send_timeout_s: for a client to take the next part of an answer.
+            traces: where requests are traced; None is nowhere.
+        """
         self.app = app
         self.metrics = metrics
         self.routes = routes
         self.send_timeout_s = send_timeout_s
+        self.traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection event of the ASGI server."""
@@ -46,7 +63,11 @@ class Guard:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(self, scope, receive, send)
-        await exchange.run()
+        if self.traces:
+            with self.traces.request(exchange.route, scope) as exchange.trace:
+                await exchange.run()
+        else:
+            await exchange.run()
 
 
 class _ClientStalled(Exception):
@@ -64,6 +85,9 @@ class _Exchange:
         self._state: dict[str, object] = scope.setdefault("state", {})
         self._id = _request_id(scope)
         self._status = 0
+        path = scope["path"]
+        self.route = path if path in guard.routes else "other"
+        self.trace: RequestTrace | None = None
 
     async def run(self) -> None:
         started = time.perf_counter()
@@ -100,14 +124,18 @@ class _Exchange:
             await refusal.response()(self._scope, self._receive, self._timed_send)
 
     def _account(self, seconds: float) -> None:
-        path = self._scope["path"]
-        route = path if path in self._guard.routes else "other"
-        metrics = self._guard.metrics
+        route, metrics = self.route, self._guard.metrics
         metrics.requests.labels(route, str(self._status)).inc()
         metrics.request_seconds.labels(route).observe(seconds)
         reason = self._state.get("reason")
         if reason:
             metrics.rejected.labels(reason).inc()
+        if self.trace:
+            for name in ("messages", "bytes"):
+                value = self._state.get(name)
+                if isinstance(value, int):
+                    self.trace.tell(f"forewarn.{name}", value)
+            self.trace.end(self._status)
         # Successes, and refusals by the thousand when overloaded, would cost more to log than to answer.
         quiet = self._status < 400 or self._status == 429
         level = logging.DEBUG if quiet else logging.INFO

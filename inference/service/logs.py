@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 from forewarn.inference.service.errors import place
+from forewarn.inference.service.tracing import trace_id
 
 LOGGER = "forewarn.service"
 # Whose messages are known to hold no input. Any other library's might quote it, so only their origin is written.
@@ -25,6 +26,8 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage().strip() if record.name in _KNOWN else f"message of {record.name}",
         }
         entry |= getattr(record, "fields", {})
+        if (trace := trace_id()) is not None:
+            entry["trace_id"] = trace
         if record.exc_info and record.exc_info[1] is not None:
             entry["error"] = place(record.exc_info[1])
         return json.dumps(entry, ensure_ascii=False)

@@ -64,6 +64,11 @@ class Models:
         """The model that answers now."""
         return self._current.scorer.classifier
 
+    @property
+    def full_for_s(self) -> float | None:
+        """See `Batcher.full_for_s`; of the model that answers now."""
+        return self._current.scorer.full_for_s
+
     async def start(self) -> None:
         """Begin to answer, with what the other workers run; from within the event loop."""
         self._current.scorer.start()

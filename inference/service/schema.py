@@ -84,8 +84,8 @@ class Concat(BaseModel):
     recipient: str | None = Field(
         default=None,
         max_length=MAX_SENDER_CHARACTERS,
-        description="Tells apart messages of one sender to several people, which may have one reference: the number, or "
-        "anything that stands for it. Kept as a keyed hash, as long as the parts are.",
+        description="Tells apart messages of one sender to several people, which may have one reference: the number, "
+        "or anything that stands for it. Kept as a keyed hash, as long as the parts are.",
     )
 
 
@@ -104,8 +104,8 @@ class InputMessage(BaseModel):
 
     id: str = Field(max_length=MAX_ID_CHARACTERS, description="Yours; comes back with the result.")
     text: _PartText = Field(
-        description="The message as received. Never stored or logged; with `concat` it is held in memory until the other "
-        "parts have come, for a minute at most unless the service is set otherwise."
+        description="The message as received. Never stored or logged; with `concat` it is held in memory to be put "
+        "together with the other parts, for a minute at most unless the service is set otherwise."
     )
     sender: str | None = Field(
         default=None,
@@ -122,8 +122,8 @@ class InputMessage(BaseModel):
     encoding: Literal["gsm7", "ucs2"] | None = Field(
         default=None,
         description="How one SMS carried the text. It bounds the length: 160 septets (153 with `concat`) or 70 UCS-2 "
-        "units (67). Leave it out where you have put the parts together yourself. Characters are not checked: what is in "
-        "the GSM alphabet depends on national tables.",
+        "units (67). Leave it out where you have put the parts together yourself. Characters are not checked: what the "
+        "GSM alphabet has depends on national tables.",
     )
     concat: Concat | None = Field(
         default=None,
@@ -190,8 +190,8 @@ class ScoreResult(BaseModel):
 class WaitingResult(BaseModel):
     """The result for a part of a message of which others are missing. There is no verdict yet.
 
-    It comes with whichever part is the last to come, and again with each that is sent once more within the time that the
-    service holds parts. Should the rest not come, what there is can be scored without `concat`.
+    The verdict comes with the part that is the last to come, and again with any that is sent once more while the
+    service holds the parts. Should the rest not come, what there is can be scored without `concat`.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_WAITING]})
@@ -325,13 +325,14 @@ def check_message(message: InputMessage, settings: Settings, where: str = "") ->
             raise Refusal("invalid_request", f"{where}concat.part: must not be above parts")
         if not message.sender:
             raise Refusal("invalid_request", f"{where}sender: must be there with concat")
-        if len(message.text) > MAX_PART_CHARACTERS:
+        if not message.encoding and len(message.text) > MAX_PART_CHARACTERS:
             raise Refusal("invalid_request", f"{where}text: a part has at most {MAX_PART_CHARACTERS} characters")
     if message.encoding:
         most = _ROOM[message.encoding][concat is not None]
         if _length(message.text, message.encoding) > most:
             what = "a part of an SMS" if concat else "an SMS; leave out encoding for a text that was put together"
-            raise Refusal("invalid_request", f"{where}text: longer than the {most} {_UNITS[message.encoding]} of {what}")
+            longer = f"longer than the {most} {_UNITS[message.encoding]} of {what}"
+            raise Refusal("invalid_request", f"{where}text: {longer}")
 
 
 def _length(text: str, encoding: str) -> int:

@@ -17,6 +17,7 @@ from forewarn.inference.service.errors import place
 from forewarn.inference.service.logs import LOGGER
 from forewarn.inference.service.metrics import Metrics
 from forewarn.inference.service.settings import Settings
+from forewarn.inference.service.tracing import tell
 
 # An explanation takes up to 49 passes, so that a few texts make a batch.
 _EXPLAIN_BATCH = 4
@@ -99,6 +100,11 @@ class Scorer:
         """Messages that wait to be scored."""
         return self._score.waiting
 
+    @property
+    def full_for_s(self) -> float | None:
+        """See `Batcher.full_for_s`."""
+        return self._score.full_for_s
+
     def start(self) -> None:
         """Begin to answer; from within the event loop."""
         self._score.start()
@@ -163,6 +169,7 @@ class Scorer:
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
+        tell("forewarn.model", self._classifier.version)
         self._requests += 1
         self._idle.clear()
         try:

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     public_key: str | None = Field(None, description="Ed25519 key, in base64, that must have signed every bundle.")
     threads: int | None = Field(None, ge=1, description="Cores a batch may use; none is all, or one with workers.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    traces: str | None = Field(
+        None, repr=False, pattern="https?://.+", description="URL that takes traces as OTLP over HTTP; none is off."
+    )
     apple_app_ids: Annotated[list[str], NoDecode] = Field(
         [], description="TEAMID.bundle.id of the apps whose message filter may ask here; commas between them."
     )
@@ -48,6 +51,7 @@ class Settings(BaseSettings):
     max_deadline_ms: int = Field(60_000, ge=1, description="The longest deadline that a request may ask for.")
     body_timeout_s: float = Field(5, gt=0, le=3600, description="For a body to arrive, or for a stream's next bytes.")
     send_timeout_s: float = Field(30, ge=0.01, le=3600, description="For a client to take the next part of an answer.")
+    keep_alive_s: int = Field(75, ge=1, le=3600, description="For a client to ask again on the same connection.")
     drain_s: int = Field(20, ge=1, description="After SIGTERM, for accepted requests to be answered.")
 
     max_batch: int = Field(64, ge=1, description="Messages the model gets at a time.")

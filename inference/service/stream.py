@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
-from forewarn.inference.service.body import Draining, read_lines
+from forewarn.inference.service.body import Bodies, Draining
 from forewarn.inference.service.errors import Refusal, place, rate_limited
 from forewarn.inference.service.joining import Joining
 from forewarn.inference.service.keys_access import Access
@@ -39,7 +40,7 @@ class StreamedAnswer(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, parts: AsyncIterator[bytes], expects_continue: bool) -> None:
+    def __init__(self, parts: AsyncGenerator[bytes, None], expects_continue: bool) -> None:
         self.status_code = 200
         self.background = None
         self.parts = parts
@@ -50,12 +51,13 @@ class StreamedAnswer(Response):
         """Send it."""
         # The server says 100 Continue when the body is first read, which must be before our status. Other clients get
         # the status at once: some send nothing before they have it.
-        first = await anext(self.parts, b"") if self.expects_continue else b""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": first, "more_body": True})
-        async for part in self.parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        async with aclosing(self.parts):
+            first = await anext(self.parts, b"") if self.expects_continue else b""
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            async for part in self.parts:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class StreamScorer:
@@ -66,6 +68,7 @@ class StreamScorer:
         models: Models,
         joining: Joining,
         access: Access,
+        bodies: Bodies,
         settings: Settings,
         metrics: Metrics,
         draining: Draining,
@@ -73,6 +76,7 @@ class StreamScorer:
         self._models = models
         self._joining = joining
         self._access = access
+        self._bodies = bodies
         self._settings = settings
         self._metrics = metrics
         self._draining = draining
@@ -90,17 +94,18 @@ class StreamScorer:
             raise Refusal("unsupported_media_type", what)
         return StreamedAnswer(self._parts(request), "expect" in request.headers)
 
-    async def _parts(self, request: Request) -> AsyncIterator[bytes]:
+    async def _parts(self, request: Request) -> AsyncGenerator[bytes, None]:
         request.state.messages = last = 0
         try:
-            async for lines in read_lines(request, self._settings, self._draining):
-                for start in range(0, len(lines), self._group):
-                    results = await self._results(request, lines[start : start + self._group])
-                    request.state.messages += len(results)
-                    if results:
-                        yield b"".join(to_json(result) + b"\n" for result in results)
-                    await asyncio.sleep(0)  # lines that are all bad never wait for anything else
-                last = lines[-1][0]
+            async with aclosing(self._bodies.lines(request, self._draining)) as coming:
+                async for lines in coming:
+                    for start in range(0, len(lines), self._group):
+                        results = await self._results(request, lines[start : start + self._group])
+                        request.state.messages += len(results)
+                        if results:
+                            yield b"".join(to_json(result) + b"\n" for result in results)
+                        await asyncio.sleep(0)  # lines that are all bad never wait for anything else
+                    last = lines[-1][0]
         except Refusal as refusal:
             # The status has long been sent; what stopped the stream becomes its last line.
             request.state.reason = refusal.code
