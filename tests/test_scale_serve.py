@@ -19,6 +19,7 @@ import yaml
 from forewarn.inference.bundle import GoldenVector
 from forewarn.inference.classifier import ScamClassifier
 from test_server import LIMITS, serving
+from test_service_bounds import connected
 from test_service_stores import free_port
 from tinybundle import HAM, SCAM, VERSION, seal
 
@@ -42,9 +43,12 @@ SMALL = {"args": LIMITS.model_dump(include={"max_messages", "max_characters", "m
 class Running:
     """Ray Serve with our application, and what was said to it."""
 
-    def __init__(self, address: str, folder: Path, port: int) -> None:
-        self.address, self.file, self.port = address, folder / "serve.yaml", port
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.address, self.file, self.port = cluster.address, folder / "serve.yaml", free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.session = Path(cluster.head_node.get_session_dir_path())
+        nodes = [x["NodeID"] for x in ray.nodes()]
+        self.metrics = [Path(tempfile.gettempdir(), f"forewarn-metrics-{node}-forewarn") for node in nodes]
 
     def deploy(self, bundle: str | None) -> None:
         """Give the command that the example names, with a changed file."""
@@ -101,8 +105,7 @@ def running(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         cluster.add_node(num_cpus=1)
         cluster.wait_for_nodes()
         ray.init(address=cluster.address, log_to_driver=False, namespace="serve")
-        running = Running(cluster.address, tmp_path_factory.mktemp("config"), free_port())
-        running.session = Path(cluster.head_node.get_session_dir_path())
+        running = Running(cluster, tmp_path_factory.mktemp("config"))
         try:
             running.deploy(None)
             yield running
@@ -110,6 +113,8 @@ def running(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
             serve.shutdown()
             ray.shutdown()
             cluster.shutdown()
+            for folder in running.metrics:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -165,19 +170,19 @@ def test_it_answers_as_one_process_does(client: httpx.Client, tiny_bundle: Path,
 
 
 def test_a_stream_is_answered_while_it_is_sent(client: httpx.Client) -> None:
-    more = threading.Event()
-
-    def lines() -> Iterator[bytes]:
-        yield json.dumps(message()).encode() + b"\n"
-        assert more.wait(60)
-        yield json.dumps(message(id="2")).encode() + b"\n"
-
-    with client.stream("POST", "/v1/score/stream", content=lines(), headers=NDJSON) as answer:
-        ids = []
-        for line in answer.iter_lines():
-            ids.append(json.loads(line)["id"])
-            more.set()
-    assert ids == ["1", "2"]
+    head = ("POST /v1/score/stream HTTP/1.1", "Host: x", "Content-Type: application/x-ndjson")
+    received = b""
+    with connected(client, *head, "Transfer-Encoding: chunked", "Connection: close") as connection:
+        for id in ("first", "second"):
+            line = json.dumps(message(id=id)).encode() + b"\n"
+            connection.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+            while f'"id":"{id}"'.encode() not in received.replace(b" ", b""):
+                received += (more := connection.recv(65536))
+                assert more
+        connection.sendall(b"0\r\n\r\n")
+        while more := connection.recv(65536):
+            received += more
+    assert received.endswith(b"0\r\n\r\n")
 
 
 def test_parts_of_a_long_message_meet_wherever_they_arrive(client: httpx.Client) -> None:
@@ -200,11 +205,9 @@ def test_only_serve_changes_the_model(client: httpx.Client) -> None:
         assert "user_config" in answer.json()["message"]
 
 
-def test_metrics_are_those_of_all_replicas_of_a_machine(client: httpx.Client) -> None:
+def test_metrics_are_those_of_all_replicas_of_a_machine(running: Running, client: httpx.Client) -> None:
     assert "forewarn_requests_total" in client.get("/metrics").text
-    nodes = [x["NodeID"] for x in ray.nodes()]
-    folders = [Path(tempfile.gettempdir(), f"forewarn-metrics-{node}-forewarn") for node in nodes]
-    assert all(list(folder.glob("counter_*.db")) for folder in folders)
+    assert all(list(folder.glob("counter_*.db")) for folder in running.metrics)
 
 
 def test_a_new_model_takes_over_and_nothing_is_lost(running: Running) -> None:
@@ -260,13 +263,17 @@ def test_ray_keeps_no_text(running: Running, client: httpx.Client) -> None:
         client.post("/v1/score", json={**body, "messages": body["messages"] * 40, "explain": True}, timeout=0.001)
     time.sleep(2)  # for what is logged late
     written = [x for x in running.session.rglob("*") if x.is_file()]
-    assert any("forewarn" in x.name for x in written)
+    assert any(b'"event": "request"' in x.read_bytes() for x in written)  # what is searched has the service's log in it
     assert not [x for x in written if MARK.encode() in x.read_bytes()]
+
+
+# The class as it is written, without what Serve adds to it.
+OUTSIDE = deployment.Service.func_or_class.__mro__[1]
 
 
 def replica(golden: str, bundle: Path):
     """A replica outside of Ray, with its application."""
-    service = object.__new__(deployment.Service.func_or_class)
+    service = object.__new__(OUTSIDE)
     app = create_app(ScamClassifier.load(bundle), GoldenVector(SCAM[0], golden), LIMITS)
     service._models, service._named = app.state.models, False
     return service, app
@@ -306,7 +313,7 @@ def test_a_replica_that_cannot_have_its_bundle_does_not_start(tiny_bundle: Path,
 def test_without_keys_no_replica_starts(tiny_bundle: Path, monkeypatch) -> None:
     for name in ("FOREWARN_OPEN", "FOREWARN_KEYS"):
         monkeypatch.delenv(name, raising=False)
-    service = object.__new__(deployment.Service.func_or_class)
+    service = object.__new__(OUTSIDE)
     service._given = {"bundle": str(tiny_bundle)}
     with pytest.raises(Exception, match="FOREWARN_KEYS"):
         service.__serve_build_asgi_app__()

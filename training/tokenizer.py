@@ -194,8 +194,8 @@ def make_tokenizer(config: TokenizerConfig, out: Path, rows: Sequence[Row], fold
         tokenizer = Tokenizer.from_file(str(path))
         if tokenizer.get_vocab_size() > config.vocabulary:
             # The probes too: a letter that no message happens to hold must not become unknown.
-            texts = itertools.chain((row.text[:2000] for row in rows), SCRIPT_PROBES.values())
-            tokenizer = shortened(keep_pieces(tokenizer, texts, config.vocabulary)[0])
+            used = itertools.chain((row.text[:2000] for row in rows), SCRIPT_PROBES.values())
+            tokenizer = shortened(keep_pieces(tokenizer, used, config.vocabulary)[0])
     else:
         texts = tokenizer_texts(rows, folder, config.bytes_per_language)
         tokenizer = train_tokenizer(texts, config.vocabulary, sys.stderr.isatty())

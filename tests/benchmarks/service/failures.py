@@ -117,7 +117,7 @@ def _note_ended(bench: Bench, service: Server, before: set[int], expected: int) 
     if ended > 0:
         bench.notes.append(
             f"{service.name}: {ended} more of the workers ended; uvicorn's supervisor kills one that does not answer "
-            "its health check within 5 seconds, as on a busy machine."
+            "its health check in time, as on a busy machine."
         )
 
 
