@@ -24,6 +24,8 @@ from ray.exceptions import RayError
 
 # Files whose blocks are looked for at a time. That is reading and counting lines, and takes no core.
 _SPLITTING = 8
+# How often a cluster may fail without having scored anything in between.
+_TRIES = 3
 
 
 def score_on_cluster(job: Job, bundle: Bundle, threads: int | None) -> Iterator[tuple[Source, int | str]]:
@@ -44,13 +46,24 @@ def score_on_cluster(job: Job, bundle: Bundle, threads: int | None) -> Iterator[
         BundleError: the model does not work there.
     """
     missing = [source for source in job.sources if not source.target.exists()]
-    if not missing:
-        return
     ours = not ray.is_initialized()
     try:
-        if ours:
+        if ours and missing:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        yield from _collect(missing, _results(job, missing, bundle, threads))
+        tries = 0
+        while missing:
+            begun, before = list(missing), _parts(missing)
+            try:
+                for source, result in _collect(begun, _results(job, begun, bundle, threads)):
+                    missing.remove(source)
+                    yield source, result
+                return
+            except RayError:
+                # A machine is gone, most likely. What it has finished is there; the others do the rest.
+                more = len(missing) < len(begun) or _parts(missing) > before
+                tries = 1 if more else tries + 1
+                if tries == _TRIES:
+                    raise
     except (RayError, ConnectionError) as error:
         # Its message may be a page long, and hold the names of files and of whatever else.
         raise ForewarnError(
@@ -61,13 +74,17 @@ def score_on_cluster(job: Job, bundle: Bundle, threads: int | None) -> Iterator[
             ray.shutdown()
 
 
+def _parts(sources: list[Source]) -> int:
+    """How many blocks of the sources are scored."""
+    return sum(1 for source in sources if source.parts.exists() for _ in source.parts.iterdir())
+
+
 def _results(job: Job, sources: list[Source], bundle: Bundle, threads: int | None) -> Iterator[dict[str, Any]]:
     """Score all blocks of the sources; gives a row for each as soon as it is done."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    cores = threads or max(1, int(ray.cluster_resources().get("CPU", 1)))
     path = None if bundle.path == default_bundle_path() else str(bundle.path.absolute())
     files = ray.data.from_items(
         [{"file": i, **{name: str(x) for name, x in asdict(source).items()}} for i, source in enumerate(sources)],
@@ -76,10 +93,13 @@ def _results(job: Job, sources: list[Source], bundle: Bundle, threads: int | Non
     spans = files.flat_map(partial(_spans, rows=job.block_rows), num_cpus=0, concurrency=min(_SPLITTING, len(sources)))
     scored = spans.repartition(target_num_rows_per_block=1).map(
         _Scorer,  # type: ignore[arg-type]  # a class is fine too
-        # All of it small: an actor must start anew when the machine is gone that has the larger things.
         fn_constructor_args=(path, bundle.digest, job.explain, job.locale),
         num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=cores, max_tasks_in_flight_per_actor=2),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=threads, max_tasks_in_flight_per_actor=2),
+        # An actor that is lost with its machine would wait for a core, which the idle ones on other machines keep, and
+        # the job with it, for ever. So the job fails, and is begun again with what is missing.
+        max_restarts=0,
+        max_task_retries=0,
     )
     yield from scored.iter_rows()
 

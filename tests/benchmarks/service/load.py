@@ -19,7 +19,7 @@ from typing import cast
 BIN_S = 0.1
 # A request that has no answer by then is given up, and counts as broken.
 _GIVE_UP_S = 15.0
-# Servers close what is idle for some seconds (uvicorn for 5 by default), maybe just as a request is on its way, which would look
+# Servers close what is idle for some seconds (uvicorn after 5), maybe just as a request is on its way, which would look
 # like a request lost. Clients forget such connections sooner, and so do we.
 _KEEP_IDLE_S = 2.0
 
