@@ -15,9 +15,11 @@ test("there are a few dozen texts with evidence and without, warned of and not",
 });
 
 // onnxruntime-web rounds otherwise (README.md has how far). A part whose weight is close to the least that is shown may
-// then fall to the other side of it, so a few texts have other spans there.
+// then fall to the other side of it, so a few texts have other spans there. onnxruntime-node rounds as Python does, but for
+// batches of another size: in a text that says the same over and over, parts weigh the same to the last digits, and which
+// of them are shown is chance.
 const runtimes: [string, () => Promise<ScamClassifier>, number, number][] = [
-  ["onnxruntime-node", () => node.load(BUNDLE), 0, 0.001],
+  ["onnxruntime-node", () => node.load(BUNDLE), 0.02, 0.001],
   ["onnxruntime-web in Node", () => web.load(bundleFiles()), 0.05, 0.25],
 ];
 
