@@ -54,6 +54,12 @@ class Source:
         """Where the verdicts on a block go."""
         return self.parts / f"{number:06d}"
 
+    def scored(self) -> set[int]:
+        """The numbers of the blocks that are scored."""
+        if not self.parts.exists():
+            return set()
+        return {int(x.name) for x in self.parts.iterdir() if x.name.isdigit()}
+
 
 @dataclass(frozen=True)
 class Job:

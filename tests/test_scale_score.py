@@ -106,10 +106,11 @@ def test_the_cluster_writes_what_one_machine_writes(score, cluster: Cluster, ses
 def test_a_lost_machine_loses_nothing(score, cluster: Cluster, much: Path, verdicts, tmp_path: Path) -> None:
     output = tmp_path / "ray"
     [worker] = cluster.worker_nodes
-    ended = threading.Event()
+    ended, under_way = threading.Event(), []
 
     def lose_it() -> None:
         wait_for(lambda: len(parts(output)) > 10 or ended.is_set())
+        under_way.append(not ended.is_set())
         cluster.remove_node(worker, allow_graceful=False)
 
     losing = threading.Thread(target=lose_it)
@@ -117,6 +118,7 @@ def test_a_lost_machine_loses_nothing(score, cluster: Cluster, much: Path, verdi
     answer = score("--input", much, "--output", output, "--engine", "ray", "--explain")
     ended.set()
     losing.join()
+    assert under_way == [True]
     cluster.add_node(num_cpus=1)
     assert (answer[0], answer[2]) == (0, "")
     assert answer[1].endswith("800 messages of 2 files scored\n")  # Ray says before it that it has lost a machine

@@ -1,4 +1,4 @@
-"""More than one machine: folders scored with Ray Data, and the HTTP service on Ray Serve. Needs the extra `scale`."""
+"""More than one machine: folders on a Ray cluster, and the HTTP service on Ray Serve. Needs `forewarn[scale]`."""
 
 from __future__ import annotations
 
