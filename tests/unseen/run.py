@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from forewarn.inference import ScamClassifier, Verdict
 from forewarn.inference.labels import Taxonomy
+from forewarn.training.evaluation.baseline import truths
 from forewarn.training.evaluation.metrics import auroc
 
 ROWS = Path(__file__).parent / "rows"
@@ -49,10 +50,14 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def scams(messages: Sequence[Message], taxonomy: Taxonomy) -> np.ndarray:
+    """Which messages are scams, (messages,) bool."""
+    return truths([x.label for x in messages], taxonomy)[0] == 1
+
+
 def line(name: str, messages: Sequence[Message], verdicts: Sequence[Verdict], taxonomy: Taxonomy) -> str:
     """One row of the table."""
-    scam_leaves = {x.name for x in taxonomy.leaves if x.verdict == "scam"}
-    scam = np.array([x.label in scam_leaves for x in messages])
+    scam = scams(messages, taxonomy)
     warned = np.array([x.action != "allow" for x in verdicts])
     blocked = np.array([x.action == "block" for x in verdicts])
     named = np.array([x.type == y.label for x, y in zip(verdicts, messages, strict=True)])
@@ -84,9 +89,9 @@ def main() -> None:
     messages, verdicts = [x for x, _ in everything], [x for _, x in everything]
     print(line("all", messages, verdicts, taxonomy))
     if args.show:
-        scam_leaves = {x.name for x in taxonomy.leaves if x.verdict == "scam"}
-        for message, verdict in sorted(everything, key=lambda pair: pair[1].risk):
-            if (message.label in scam_leaves) != (verdict.action != "allow"):
+        judged = zip(messages, verdicts, scams(messages, taxonomy), strict=True)
+        for message, verdict, scam in sorted(judged, key=lambda found: found[1].risk):
+            if scam != (verdict.action != "allow"):
                 print(f"{verdict.risk:.2f} {verdict.action} {message.label}: {message.text}")
 
 
