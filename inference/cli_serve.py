@@ -29,6 +29,7 @@ from forewarn.inference.service.keys_store import open_store
 from forewarn.inference.service.logs import LOGGER, configure_logging
 from forewarn.inference.service.metrics import FOLDER_VARIABLE as METRICS_VARIABLE
 from forewarn.inference.service.model_state import FOLDER_VARIABLE as MODEL_VARIABLE
+from forewarn.inference.service.overload import RefusingProtocol
 from forewarn.inference.service.settings import PREFIX, Settings, load_settings
 from forewarn.inference.service.tracing import check_traces
 from uvicorn.supervisors import Multiprocess
@@ -159,6 +160,7 @@ def main(argv: Sequence[str]) -> int:
         print(what_to_try(classifier.version, address, locked=bool(settings.keys)), flush=True)
         configure_logging(settings.log_level)
         common: dict[str, Any] = {
+            "http": RefusingProtocol,
             "access_log": False,
             "log_config": None,
             "server_header": False,

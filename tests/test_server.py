@@ -19,6 +19,7 @@ from forewarn.inference.bundle import Bundle
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.cli_serve import listen
 from forewarn.inference.service import Settings, create_app, load_settings
+from forewarn.inference.service.overload import RefusingProtocol
 
 TEXTS = ["Your account is locked, verify at http://bank.example", "See you at seven, love", "Half price on shoes today"]
 
@@ -39,7 +40,7 @@ def serving(classifier, bundle, settings=LIMITS, **config):
     """The service on the loopback, in a thread; gives a client of it."""
     listener = listen("127.0.0.1", 0, settings.send_timeout_s)
     app = create_app(classifier, Bundle.open(bundle).golden_vectors()[0], settings)
-    running = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, **config))
+    running = uvicorn.Server(uvicorn.Config(app, http=RefusingProtocol, log_config=None, access_log=False, **config))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

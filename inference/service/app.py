@@ -31,7 +31,8 @@ from forewarn.inference.service.metrics import Metrics
 from forewarn.inference.service.model_change import Models
 from forewarn.inference.service.openapi import JSON, SCHEMAS, api_version, describe, takes
 from forewarn.inference.service.openapi import errors as errors_of
-from forewarn.inference.service.overload import EarlyRefusal
+from forewarn.inference.service.overload import STATE as DOOR
+from forewarn.inference.service.overload import Door
 from forewarn.inference.service.schema import (
     InputMessage,
     Labels,
@@ -96,9 +97,10 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
     joining = Joining(settings, metrics)
     draining = Draining()
     traces = Traces(settings.traces) if settings.traces else None
+    door = Door(lambda: models.full_for_s, _QUEUED, settings, metrics)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         # Access lines hold the query string, where a mistaken caller may put text; off whoever configured the logging.
         logging.getLogger("uvicorn.access").disabled = True
         loop = asyncio.get_running_loop()
@@ -107,7 +109,7 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
         await joining.start()
         probe = asyncio.create_task(models.ready())
         with _on_signals(_STOP, draining.begin, loop), _on_signals(_RELOAD, models.reload, loop):
-            yield
+            yield {DOOR: door}  # for `RefusingProtocol`
         probe.cancel()
         models.stop()
         await joining.stop()
@@ -140,7 +142,6 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
     add_admin(app, models, settings, bodies)
     routes = frozenset(getattr(route, "path", "") for route in app.routes)
     # The last that is added comes first.
-    app.add_middleware(EarlyRefusal, full_for_s=lambda: models.full_for_s, routes=_QUEUED, settings=settings)
     if settings.keys:
         app.add_middleware(KeyCheck, access=access, routes=routes)
     app.add_middleware(Guard, metrics=metrics, routes=routes, send_timeout_s=settings.send_timeout_s, traces=traces)

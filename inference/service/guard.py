@@ -12,7 +12,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from forewarn.inference.service.errors import Refusal, place
 from forewarn.inference.service.logs import LOGGER
@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ID_HEADER = b"x-request-id"
 # Answers are about people's messages: nothing on the way may keep them, or take them for a web page.
-_SECURITY_HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+SECURITY_HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # What nginx logs for a client that left before its answer.
 _CLIENT_GONE = 499
@@ -83,7 +83,7 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._state: dict[str, object] = scope.setdefault("state", {})
-        self._id = _request_id(scope)
+        self._id = request_id(scope["headers"])
         self._status = 0
         path = scope["path"]
         self.route = path if path in guard.routes else "other"
@@ -110,7 +110,7 @@ class _Exchange:
     async def _timed_send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            message["headers"] = [*message.get("headers", []), *_SECURITY_HEADERS, (ID_HEADER, self._id)]
+            message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS, (ID_HEADER, self._id)]
         try:
             async with asyncio.timeout(self._guard.send_timeout_s):
                 await self._send(message)
@@ -148,9 +148,9 @@ class _Exchange:
         logger.log(level, event, extra={"fields": {"request_id": self._id.decode("ascii"), **fields}})
 
 
-def _request_id(scope: Scope) -> bytes:
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The caller's X-Request-ID where it is a safe token, or a new one."""
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == ID_HEADER and _SAFE_ID.fullmatch(value):
             return bytes(value)
     return uuid.uuid4().hex.encode("ascii")

@@ -1,5 +1,8 @@
 """Refuses requests while the queue is full, before anything is spent on them: with many more than can be answered, the
 refusals would take the time that the answers need.
+
+A refusal that goes through the application costs a fifth of what a message costs the model, most of it in the server
+around it. So it is made in the server's protocol, from the request's address and what the queue says.
 """
 
 from __future__ import annotations
@@ -8,12 +11,14 @@ import asyncio
 import math
 from collections.abc import Callable, Collection
 from functools import lru_cache
+from typing import Any
 
 from forewarn.inference.service.errors import overloaded
+from forewarn.inference.service.guard import ID_HEADER, SECURITY_HEADERS, request_id
+from forewarn.inference.service.metrics import Metrics
 from forewarn.inference.service.settings import Settings
-from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from pydantic_core import to_json
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 # Of the requests that come while the queue is full, so many are let through to see whether they need the queue at all.
 _TRIED = 1 / 16
@@ -23,97 +28,162 @@ _WEIGHT = 1 / 16
 _WORTH = 8
 # Explanations have a queue of their own. Where this is in a text instead, the request is refused a little later.
 _EXPLAIN = b'"explain"'
+# Under this name the application gives its servers the `Door`, in the state of its lifespan.
+STATE = "forewarn.door"
 
 
-class EarlyRefusal:
-    """ASGI middleware that answers 429 while the queue has no room for a single message.
+class Door:
+    """Whether a request may come in, for all connections of a service.
 
-    A campaign's messages need no room, since they are in the cache. So a few requests are let through all the same, and
-    all of them for as long as enough of those were answered.
+    A campaign's messages need no room in the queue, since they are in the cache. So a few requests are let through all
+    the same, and all of them for as long as enough of those were answered.
     """
 
     def __init__(
-        self, app: ASGIApp, full_for_s: Callable[[], float | None], routes: Collection[str], settings: Settings
+        self, full_for_s: Callable[[], float | None], routes: Collection[str], settings: Settings, metrics: Metrics
     ) -> None:
-        """Wrap an application.
+        """Set up.
 
         Args:
-            app: what answers.
             full_for_s: for how many seconds the queue holds work, if it is full; otherwise None.
             routes: the paths whose POST requests go through the queue.
             settings: how large a body may be, and how long it may take.
+            metrics: where refusals are counted.
         """
-        self.app = app
         self.full_for_s = full_for_s
-        self.routes = routes
         self.settings = settings
+        self._counts = {route.encode("ascii"): metrics.requests.labels(route, "429") for route in routes}
+        self._rejected = metrics.rejected.labels("overloaded")
         self._answered = 0.0
         self._due = 0.0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection event of the ASGI server."""
-        queued = scope["type"] == "http" and scope["path"] in self.routes and scope["method"] == "POST"
-        seconds = self.full_for_s() if queued else None
-        if seconds is None:
-            await self.app(scope, receive, send)
-        elif self._let_through():
-            await self.app(scope, receive, send)
-            # Whoever refuses leaves a reason.
-            self._answered += _WEIGHT * (("reason" not in scope["state"]) - self._answered)
-        else:
-            await self._refuse(seconds, scope, receive, send)
+    def closed_for_s(self, method: bytes, url: bytes) -> float | None:
+        """For how many seconds there is work, if the queue is full and the request needs it; otherwise None."""
+        if method != b"POST" or url.partition(b"?")[0] not in self._counts:
+            return None
+        return self.full_for_s()
 
-    def _let_through(self) -> bool:
+    def let_through(self) -> bool:
+        """Whether to try a request though the queue is full; `tried` wants to know what came of it."""
         self._due += max(_TRIED, min(1.0, _WORTH * self._answered))
         if self._due < 1:
             return False
         self._due -= 1
         return True
 
-    async def _refuse(self, seconds: float, scope: Scope, receive: Receive, send: Send) -> None:
-        # A client that waits to be told to send its body is not told to.
-        waits = any(name == b"expect" for name, _ in scope["headers"])
-        limit = asyncio.get_running_loop().time() + self.settings.body_timeout_s
-        part = None if waits else await _next(receive, limit)
-        if part and _EXPLAIN in part.get("body", b""):
-            await self.app(scope, _again(part, receive), send)
+    def tried(self, answered: bool) -> None:
+        """What became of a request that was let through."""
+        self._answered += _WEIGHT * (answered - self._answered)
+
+    def refused(self, url: bytes) -> None:
+        """Count a refusal."""
+        self._counts[url.partition(b"?")[0]].inc()
+        self._rejected.inc()
+
+
+class RefusingProtocol(HttpToolsProtocol):
+    """Uvicorn's HTTP protocol, which answers 429 itself while the application's door is closed.
+
+    Such a request is read to its end, for the next one to follow on the same connection, but not for longer than any
+    other, nor at greater length. Which key it carries is not looked at.
+    """
+
+    _held: float | None = None  # the seconds to tell; the request under way is one to refuse
+    _size = 0
+    _limit: asyncio.TimerHandle | None = None
+    _tried: RequestResponseCycle | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._door: Door = self.app_state[STATE]
+
+    def on_headers_complete(self) -> None:
+        """Let the request in, or hold it."""
+        if self.transport.is_closing():  # refused by then, and the client goes on all the same
             return
-        scope["state"]["reason"] = "overloaded"
-        size = 0
-        # The rest is read, for the next request to follow on the same connection.
-        while part and part.get("more_body") and size <= self.settings.max_body_bytes:
-            size += len(part.get("body", b""))
-            part = await _next(receive, limit)
-        keep_alive = part is not None and not part.get("more_body")
-        await _answer(math.ceil(seconds), keep_alive)(scope, receive, send)
+        seconds = None
+        if self.cycle is None or self.cycle.response_complete:  # otherwise it waits for the one before it
+            seconds = self._door.closed_for_s(self.parser.get_method(), self.url)
+        if seconds is None:
+            super().on_headers_complete()
+        elif self._door.let_through():
+            super().on_headers_complete()
+            self._tried = self.cycle
+        else:
+            self._held, self._size = seconds, 0
+            # A client that waits to be told to send its body is not told to.
+            if self.expect_100_continue:
+                self._refuse(last=True)
 
+    def on_body(self, body: bytes) -> None:
+        """Pass a part of the body on, or drop it."""
+        if self._held is None:
+            if not self.transport.is_closing():
+                super().on_body(body)
+            return
+        if not self._size and _EXPLAIN in body:
+            self._held = None
+            super().on_headers_complete()
+            super().on_body(body)
+            return
+        self._size += len(body)
+        if self._size > self._door.settings.max_body_bytes:
+            self._refuse(last=True)
 
-async def _next(receive: Receive, limit: float) -> Message | None:
-    """The next part of a body, or None if it has not come by then."""
-    try:
-        async with asyncio.timeout_at(limit):
-            message = await receive()
-    except TimeoutError:
-        return None
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    return message
+    def on_message_complete(self) -> None:
+        """The request is read."""
+        if self._held is not None:
+            self._refuse(last=not self.parser.should_keep_alive())
+        elif not self.transport.is_closing():
+            super().on_message_complete()
 
+    def data_received(self, data: bytes) -> None:
+        """Take what came; a body that is refused may not take longer than another one."""
+        super().data_received(data)
+        if self._held is not None and self._limit is None:
+            self._limit = self.loop.call_later(self._door.settings.body_timeout_s, self._refuse, True)
 
-def _again(part: Message, receive: Receive) -> Receive:
-    """What gives a part of a body that was read already, and then the rest."""
-    parts = [part]
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody waits for an answer any more."""
+        self._no_limit()
+        self._held = None
+        super().connection_lost(exc)
 
-    async def receive_again() -> Message:
-        return parts.pop() if parts else await receive()
+    def on_response_complete(self) -> None:
+        """An answer of the application's has gone out."""
+        if self._tried is not None:
+            # Whoever refuses leaves a reason.
+            self._door.tried("reason" not in self._tried.scope["state"])
+            self._tried = None
+        super().on_response_complete()
 
-    return receive_again
+    def _no_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+    def _refuse(self, last: bool) -> None:
+        """Answer 429; after the `last` answer of a connection it is closed."""
+        assert self._held is not None
+        self._no_limit()
+        self._door.refused(self.url)
+        head, body = _answer(math.ceil(self._held), last)
+        self._held = None
+        self.transport.write(b"%s%s\r\n\r\n%s" % (head, request_id(self.headers), body))
+        if last:
+            self.transport.close()
+        else:
+            super().on_response_complete()  # the time to the next request begins
 
 
 @lru_cache
-def _answer(seconds: int, keep_alive: bool) -> JSONResponse:
-    """The answer, made once for each time to wait."""
-    response = overloaded(seconds).response()
-    if not keep_alive:
-        response.headers["Connection"] = "close"
-    return response
+def _answer(seconds: int, last: bool) -> tuple[bytes, bytes]:
+    """The answer up to the value of its last header, the correlation id, and its body; once for each time to wait."""
+    refusal = overloaded(seconds)
+    body = to_json(refusal.body())
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *SECURITY_HEADERS]
+    headers += [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in refusal.headers.items()]
+    if last:
+        headers.append((b"connection", b"close"))
+    lines = [b"HTTP/1.1 429 Too Many Requests", *(b"%s: %s" % header for header in headers), ID_HEADER + b": "]
+    return b"\r\n".join(lines), body
