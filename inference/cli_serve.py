@@ -23,7 +23,7 @@ import uvicorn
 from forewarn.inference.bundle import Bundle
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.errors import ForewarnError
-from forewarn.inference.service.app import CONFIG_VARIABLE, create_app
+from forewarn.inference.service.app import CONFIG_VARIABLE, calm_collector, create_app
 from forewarn.inference.service.joining import shared_parts
 from forewarn.inference.service.keys_store import open_store
 from forewarn.inference.service.logs import LOGGER, configure_logging
@@ -170,6 +170,7 @@ def main(argv: Sequence[str]) -> int:
             # A websocket's address would be logged as it was sent.
             "ws": "none",
         }
+        calm_collector()
         try:
             if args.workers == 1:
                 uvicorn.Server(uvicorn.Config(create_app(classifier, golden, settings), **common)).run([listener])

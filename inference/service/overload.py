@@ -21,7 +21,7 @@ from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 # Of the requests that come while the queue is full, so many are let through to see whether they need the queue at all.
-_TRIED = 1 / 16
+_TRIED = 1 / 32
 # How much the outcome of one of them counts for the share of those that were answered.
 _WEIGHT = 1 / 16
 # Looking a message up costs less than an eighth of scoring it: where one in eight is answered, all are let through.

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     keep_alive_s: int = Field(75, ge=1, le=3600, description="For a client to ask again on the same connection.")
     drain_s: int = Field(20, ge=1, description="After SIGTERM, for accepted requests to be answered.")
 
-    max_batch: int = Field(64, ge=1, description="Messages the model gets at a time.")
+    max_batch: int = Field(32, ge=1, description="Messages the model gets at a time.")
     batch_wait_ms: float = Field(2, ge=0, description="How long a busy service waits for a batch to fill.")
     cache_bytes: int = Field(64 * MiB, ge=0, description="Memory for verdicts of texts seen before; 0 is no cache.")
 
