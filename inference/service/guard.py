@@ -153,5 +153,5 @@ def request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     for name, value in headers:
         if name == ID_HEADER and _SAFE_ID.fullmatch(value):
             return bytes(value)
-    # Unique is enough, nobody gains by guessing it: the system's randomness, which uuid4 takes, costs as much as a whole refusal.
+    # Unique is enough: the system's randomness, which uuid4 takes, costs as much as a whole refusal.
     return b"%032x" % random.getrandbits(128)
