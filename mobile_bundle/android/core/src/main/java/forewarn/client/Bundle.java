@@ -8,7 +8,7 @@ import java.nio.file.Files;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 
-/** A checked bundle folder. */
+/** A checked bundle folder; {@link BundleStore} makes one of a .zip and of an app's assets. */
 public final class Bundle {
     private static final String MANIFEST = "manifest.json";
     private static final String AGAIN = "copy or download the bundle again";
@@ -91,6 +91,10 @@ public final class Bundle {
         return content;
     }
 
+    File folder() {
+        return folder;
+    }
+
     Manifest manifest() {
         return manifest;
     }
@@ -101,14 +105,18 @@ public final class Bundle {
     }
 
     private void compare(String name, byte[] digest) {
+        if (!hex(digest).equals(manifest.files.get(name))) {
+            throw new BundleException(
+                    this + ": " + name + " is damaged (its sha256 differs from the manifest's); " + AGAIN);
+        }
+    }
+
+    static String hex(byte[] digest) {
         StringBuilder hex = new StringBuilder();
         for (byte b : digest) {
             hex.append(Character.forDigit(b >> 4 & 15, 16)).append(Character.forDigit(b & 15, 16));
         }
-        if (!hex.toString().equals(manifest.files.get(name))) {
-            throw new BundleException(
-                    this + ": " + name + " is damaged (its sha256 differs from the manifest's); " + AGAIN);
-        }
+        return hex.toString();
     }
 
     private static byte[] digest(File folder, String name) {
@@ -140,7 +148,7 @@ public final class Bundle {
         return new BundleException("bundle " + folder + ": " + name + " cannot be read; check its permissions");
     }
 
-    private static MessageDigest sha256() {
+    static MessageDigest sha256() {
         try {
             return MessageDigest.getInstance("SHA-256");
         } catch (NoSuchAlgorithmException e) {

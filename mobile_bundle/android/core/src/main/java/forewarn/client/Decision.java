@@ -18,8 +18,10 @@ final class Decision {
      *
      * @param logits one a leaf, in the manifest's order.
      * @param locale BCP 47 tag of the forewarning's language; null for none.
+     * @param sender who sent it; a higher risk where the sender does not fit, and at most one step of action: a text that
+     *     is allowed for itself is not blocked for its sender. Null where unknown.
      */
-    Verdict decide(float[] logits, String locale) {
+    Verdict decide(float[] logits, String locale, String sender) {
         double[] p = probabilities(logits);
         Map<Verdict.Name, Double> totals = new EnumMap<>(Verdict.Name.class);
         for (int i = 0; i < p.length; i++) totals.merge(manifest.leaves.get(i).verdict, p[i], Double::sum);
@@ -33,6 +35,13 @@ final class Decision {
         double risk = Math.min(1, totals.get(Verdict.Name.SCAM));
         Verdict.Action action = action(risk);
         int best = best(p, verdict);
+        double added = Sender.logOdds(sender, manifest.leaves.get(best).name, locale);
+        if (added > 0) {
+            boolean wasAllowed = action == Verdict.Action.ALLOW;
+            risk = Sender.moved(risk, added);
+            action = action(risk);
+            if (wasAllowed && action == Verdict.Action.BLOCK) action = Verdict.Action.WARN;
+        }
         String forewarning = null;
         if (locale != null && (verdict == Verdict.Name.SCAM || action != Verdict.Action.ALLOW)) {
             // A message that is warned of although its verdict is another one is warned of as its likeliest scam.

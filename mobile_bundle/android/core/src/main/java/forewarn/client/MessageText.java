@@ -23,8 +23,13 @@ final class MessageText {
         return result.toString();
     }
 
-    /** Whether a text is empty or only spaces, as Python's {@code str.strip} sees them: four control characters too. */
+    /** Whether a text is empty or only spaces. */
     static boolean isBlank(String text) {
-        return text.codePoints().allMatch(code -> SPACES.contains(code) || (code >= 0x1c && code <= 0x1f));
+        return text.codePoints().allMatch(MessageText::isSpace);
+    }
+
+    /** Whether a character is a space as Python's {@code str.strip} sees it: four control characters too. */
+    static boolean isSpace(int code) {
+        return SPACES.contains(code) || (code >= 0x1c && code <= 0x1f);
     }
 }

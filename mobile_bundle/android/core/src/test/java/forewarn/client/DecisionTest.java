@@ -11,7 +11,7 @@ import org.junit.Test;
 
 public class DecisionTest {
     /** Leaves: two scams, a promotion, two legitimate ones. */
-    private static Decision decision(double temperature, double bias, double warn, double block) {
+    static Decision decision(double temperature, double bias, double warn, double block) {
         String manifest = ("{'format': 1, 'version': 'test', 'max_length': 8, 'labels': {"
                         + "'verdicts': ['scam', 'promotion', 'legitimate'], 'leaves': ["
                         + "{'name': 'prize', 'verdict': 'scam', 'levers': ['greed', 'curiosity']},"
@@ -39,7 +39,7 @@ public class DecisionTest {
 
     @Test
     public void theVerdictIsTheLargestSumAndTheTypeItsLargestLeaf() {
-        Verdict verdict = decision(1, 0, 0.5, 0.9).decide(logs(0.2, 0.24, 0.1, 0.4, 0.06), null);
+        Verdict verdict = decision(1, 0, 0.5, 0.9).decide(logs(0.2, 0.24, 0.1, 0.4, 0.06), null, null);
         assertEquals(Verdict.Name.LEGITIMATE, verdict.verdict);
         assertEquals("personal", verdict.type);
         assertEquals(0.44, verdict.risk, 1e-6);
@@ -50,7 +50,7 @@ public class DecisionTest {
 
     @Test
     public void onATieTheFirstOneWins() {
-        Verdict verdict = decision(1, 0, 0.9, 0.95).decide(new float[] {1, 1, -50, 1, 1}, null);
+        Verdict verdict = decision(1, 0, 0.9, 0.95).decide(new float[] {1, 1, -50, 1, 1}, null, null);
         assertEquals(Verdict.Name.SCAM, verdict.verdict);
         assertEquals("prize", verdict.type);
         assertEquals(Arrays.asList("greed", "curiosity"), verdict.levers);
@@ -59,22 +59,22 @@ public class DecisionTest {
     @Test
     public void biasMovesScamsAndTemperatureEverything() {
         float[] logits = logs(0.25, 0.25, 0.1, 0.2, 0.2);
-        assertEquals(0.5, decision(1, 0, 0.9, 0.95).decide(logits, null).risk, 1e-6);
-        assertEquals(0.75, decision(1, Math.log(3), 0.9, 0.95).decide(logits, null).risk, 1e-6);
-        assertEquals(0.4, decision(1e6, 0, 0.9, 0.95).decide(logits, null).risk, 1e-4);
+        assertEquals(0.5, decision(1, 0, 0.9, 0.95).decide(logits, null, null).risk, 1e-6);
+        assertEquals(0.75, decision(1, Math.log(3), 0.9, 0.95).decide(logits, null, null).risk, 1e-6);
+        assertEquals(0.4, decision(1e6, 0, 0.9, 0.95).decide(logits, null, null).risk, 1e-4);
     }
 
     @Test
     public void theActionFollowsTheThresholds() {
         float[] half = {0, -90, -90, 0, -90};
-        assertEquals(Verdict.Action.BLOCK, decision(1, 0, 0.3, 0.5).decide(half, null).action);
-        assertEquals(Verdict.Action.WARN, decision(1, 0, 0.5, 0.6).decide(half, null).action);
-        assertEquals(Verdict.Action.ALLOW, decision(1, 0, 0.51, 0.6).decide(half, null).action);
+        assertEquals(Verdict.Action.BLOCK, decision(1, 0, 0.3, 0.5).decide(half, null, null).action);
+        assertEquals(Verdict.Action.WARN, decision(1, 0, 0.5, 0.6).decide(half, null, null).action);
+        assertEquals(Verdict.Action.ALLOW, decision(1, 0, 0.51, 0.6).decide(half, null, null).action);
     }
 
     @Test
     public void hugeLogitsGiveProbabilities() {
-        Verdict verdict = decision(0.01, 0, 0.5, 0.9).decide(new float[] {3e38f, -3e38f, 0, 1, 2}, null);
+        Verdict verdict = decision(0.01, 0, 0.5, 0.9).decide(new float[] {3e38f, -3e38f, 0, 1, 2}, null, null);
         assertEquals(1, verdict.risk, 0);
         assertEquals("prize", verdict.type);
     }
@@ -83,17 +83,17 @@ public class DecisionTest {
     public void whatIsWarnedOfHasAForewarningInTheReadersLanguage() {
         Decision decision = decision(1, 0, 0.3, 0.9);
         float[] prize = {5, 0, 0, 0, 0};
-        assertEquals("Kein Gewinn.", decision.decide(prize, "de-AT").forewarning);
-        assertEquals("No prize.", decision.decide(prize, "xx").forewarning);
-        assertNull(decision.decide(prize, null).forewarning);
-        assertNull(decision.decide(new float[] {0, 0, 0, 9, 0}, "de").forewarning);
+        assertEquals("Kein Gewinn.", decision.decide(prize, "de-AT", null).forewarning);
+        assertEquals("No prize.", decision.decide(prize, "xx", null).forewarning);
+        assertNull(decision.decide(prize, null, null).forewarning);
+        assertNull(decision.decide(new float[] {0, 0, 0, 9, 0}, "de", null).forewarning);
         // Legitimate, but over the threshold: the likeliest scam is what it is warned of as.
-        Verdict doubtful = decision.decide(logs(0.3, 0.1, 0.01, 0.5, 0.09), "en");
+        Verdict doubtful = decision.decide(logs(0.3, 0.1, 0.01, 0.5, 0.09), "en", null);
         assertEquals(Verdict.Name.LEGITIMATE, doubtful.verdict);
         assertEquals(Verdict.Action.WARN, doubtful.action);
         assertEquals("No prize.", doubtful.forewarning);
         // No text in this language nor in English.
-        assertNull(decision.decide(new float[] {0, 5, 0, 0, 0}, "de").forewarning);
+        assertNull(decision.decide(new float[] {0, 5, 0, 0, 0}, "de", null).forewarning);
     }
 
     @Test
