@@ -20,7 +20,7 @@ from forewarn.training.config import TrainConfig, load_config
 from forewarn.training.data.dataset import write_split
 from forewarn.training.data.rows import Row
 from forewarn.training.finetune import CoarseTrainer, average_checkpoints
-from forewarn.training.model import allowed_leaves, coarse_loss, disagreement, distilled_loss
+from forewarn.training.model import allowed_leaves, coarse_loss, corrected, disagreement, distilled_loss
 from forewarn.training.tokenizer import check_scripts, new_tokenizer, train_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -207,6 +207,12 @@ def test_a_teacher_is_learned_beside_the_labels():
     assert torch.equal(distilled_loss(logits, allowed, 0.0, None, 0.25), own)
 
 
+def test_a_teacher_that_is_wrong_about_a_row_keeps_only_what_the_label_allows():
+    teacher = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.3, 0.6]])
+    allowed = torch.tensor([[True, False, False], [True, True, False]])
+    assert torch.allclose(corrected(teacher, allowed), torch.tensor([[0.6, 0.3, 0.1], [0.25, 0.75, 0.0]]))
+
+
 def test_rdrop_reads_a_batch_twice_in_training_and_once_in_evaluation(run):
     model = AutoModelForSequenceClassification.from_pretrained(run[0].out / "model", hidden_dropout_prob=0.3)
     batch = {"input_ids": torch.tensor([[2, 10, 11, 3], [2, 12, 13, 3]]), "attention_mask": torch.ones(2, 4).long()}
@@ -237,7 +243,7 @@ def test_a_smaller_model_learns_from_a_checkpoint_with_a_cut_tokenizer(run, tmp_
         update={
             "out": tmp_path / "small",
             "teacher": folder,
-            "teacher_share": 1.0,  # no label is looked at
+            "teacher_share": 1.0,  # labels count only where the teacher is wrong
             "tokenizer": config.tokenizer.model_copy(update={"path": folder / "tokenizer.json", "vocabulary": 90}),
             "model": config.model.model_copy(update={"hidden": 16, "embedding": 8}),
         }

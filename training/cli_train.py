@@ -22,7 +22,7 @@ from forewarn.training.data.dataset import build_info, read_split
 from forewarn.training.data.rows import Row
 from forewarn.training.encoders import encoder_fingerprint, encoder_name, pretraining_record
 from forewarn.training.finetune import finetune, validation_metrics
-from forewarn.training.model import load_base, new_model, output_layer, save_checkpoint
+from forewarn.training.model import corrected, load_base, new_model, output_layer, save_checkpoint
 from forewarn.training.ngram_fit import fit_ngrams
 from forewarn.training.ngrams import PieceNgrams, all_logits, blend, load_classifier, save_ngrams
 from forewarn.training.run_folder import open_run, write_json
@@ -100,7 +100,9 @@ def combine(
 
 
 def teacher_probabilities(folder: Path, rows: list[Row], taxonomy: Taxonomy) -> torch.Tensor:
-    """What a checkpoint makes of the training rows as they are, (rows, leaves); views of a row share its target.
+    """What a checkpoint makes of the training rows as they are, (rows, leaves), but for what it is wrong about.
+
+    Views of a row share its target.
 
     Raises:
         ForewarnError: it is no checkpoint folder, or one of other labels.
@@ -113,8 +115,8 @@ def teacher_probabilities(folder: Path, rows: list[Row], taxonomy: Taxonomy) -> 
         raise ForewarnError(f"teacher {folder}: it was trained with other labels; train it again")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(known["max_length"])
-    logits = all_logits(load_classifier(folder), MessageDataset(rows, tokenizer, taxonomy))
-    return torch.softmax(logits, dim=-1)
+    dataset = MessageDataset(rows, tokenizer, taxonomy)
+    return corrected(torch.softmax(all_logits(load_classifier(folder), dataset), dim=-1), dataset.allowed)
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
