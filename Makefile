@@ -22,7 +22,7 @@ test-web: .venv/dev.done mobile_bundle/web/node_modules/.package-lock.json mobil
 	cd mobile_bundle/web && npm test
 	cd mobile_bundle/react_native && npm test
 
-test-android: .venv/serve.done  ## the Android client's core, on a plain JVM (needs Debian's JDK and junit4)
+test-android: .venv/serve.done  ## the Android client, compiled and on a plain JVM with ONNX Runtime (needs Debian's JDK and junit4)
 	$(BIN)/python mobile_bundle/web/scripts/make_fixture.py
 	mobile_bundle/android/test.sh
 

@@ -10,13 +10,15 @@ import java.security.NoSuchAlgorithmException;
 
 /** A checked bundle folder; {@link BundleStore} makes one of a .zip and of an app's assets. */
 public final class Bundle {
-    private static final String MANIFEST = "manifest.json";
-    private static final String AGAIN = "copy or download the bundle again";
+    static final String MANIFEST = "manifest.json";
+    static final String AGAIN = "copy or download the bundle again";
 
+    private final String where;
     private final File folder;
     private final Manifest manifest;
 
-    private Bundle(File folder, Manifest manifest) {
+    private Bundle(String where, File folder, Manifest manifest) {
+        this.where = where;
         this.folder = folder;
         this.manifest = manifest;
     }
@@ -28,7 +30,7 @@ public final class Bundle {
      * @throws BundleException if there is none in this folder, or a damaged or foreign one.
      */
     public static Bundle open(File folder) {
-        return check(folder, null);
+        return check(folder.toString(), folder, null);
     }
 
     /**
@@ -41,26 +43,35 @@ public final class Bundle {
      */
     public static Bundle open(File folder, String publicKey) {
         if (publicKey == null) throw new ForewarnException("the public key is null; pin the key that signs the bundle");
-        return check(folder, publicKey);
+        return check(folder.toString(), folder, publicKey);
     }
 
-    private static Bundle check(File folder, String publicKey) {
-        File head = new File(folder, MANIFEST);
-        if (!head.isFile()) {
-            throw new BundleException("bundle " + folder + ": has no " + MANIFEST + "; this is not a forewarn bundle");
-        }
-        byte[] content = bytes(folder, MANIFEST);
+    /**
+     * As the two above, of a folder that somebody knows by another name.
+     *
+     * @param where what to call the bundle in errors.
+     * @param publicKey null for a bundle that need not be signed.
+     */
+    static Bundle check(String where, File folder, String publicKey) {
+        if (!new File(folder, MANIFEST).isFile()) throw noManifest(where);
+        byte[] content = bytes(where, folder, MANIFEST);
         if (publicKey != null) {
-            if (!new File(folder, ManifestSignature.FILE).isFile()) {
-                throw new BundleException("bundle " + folder + ": is not signed (no manifest.sig); do not use it");
-            }
-            byte[] signature = bytes(folder, ManifestSignature.FILE);
-            ManifestSignature.verify(folder.toString(), content, signature, publicKey);
+            if (!new File(folder, ManifestSignature.FILE).isFile()) throw ManifestSignature.missing(where);
+            byte[] signature = bytes(where, folder, ManifestSignature.FILE);
+            ManifestSignature.verify(where, content, signature, publicKey);
         }
-        Bundle bundle = new Bundle(folder, new Manifest(folder.toString(), content));
+        Bundle bundle = new Bundle(where, folder, new Manifest(where, content));
         // The model is not kept in memory here: ONNX Runtime reads it from its path.
-        for (String name : bundle.manifest.files.keySet()) bundle.compare(name, digest(folder, name));
+        for (String name : bundle.manifest.files.keySet()) bundle.compare(name, digest(where, folder, name));
         return bundle;
+    }
+
+    static BundleException noManifest(String where) {
+        return new BundleException("bundle " + where + ": has no " + MANIFEST + "; this is not a forewarn bundle");
+    }
+
+    static BundleException missing(String where, String name) {
+        return new BundleException("bundle " + where + ": " + name + " is missing; " + AGAIN);
     }
 
     /** Version of the model. */
@@ -75,7 +86,7 @@ public final class Bundle {
      */
     public File file(String name) {
         if (!manifest.files.containsKey(name)) {
-            throw new BundleException("bundle " + folder + ": its manifest lists no " + name);
+            throw new BundleException(this + ": its manifest lists no " + name);
         }
         return new File(folder, name);
     }
@@ -86,7 +97,7 @@ public final class Bundle {
      * @throws BundleException if the manifest lists no such file, or it has been damaged since.
      */
     public byte[] read(String name) {
-        byte[] content = bytes(folder, file(name).getName());
+        byte[] content = bytes(where, folder, file(name).getName());
         compare(name, sha256().digest(content));
         return content;
     }
@@ -101,7 +112,7 @@ public final class Bundle {
 
     @Override
     public String toString() {
-        return "bundle " + folder;
+        return "bundle " + where;
     }
 
     private void compare(String name, byte[] digest) {
@@ -119,33 +130,33 @@ public final class Bundle {
         return hex.toString();
     }
 
-    private static byte[] digest(File folder, String name) {
+    private static byte[] digest(String where, File folder, String name) {
         MessageDigest digest = sha256();
         byte[] buffer = new byte[1 << 16];
-        try (InputStream in = new FileInputStream(existing(folder, name))) {
+        try (InputStream in = new FileInputStream(existing(where, folder, name))) {
             for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) digest.update(buffer, 0, n);
         } catch (IOException e) {
-            throw unreadable(folder, name);
+            throw unreadable(where, name);
         }
         return digest.digest();
     }
 
-    private static byte[] bytes(File folder, String name) {
+    private static byte[] bytes(String where, File folder, String name) {
         try {
-            return Files.readAllBytes(existing(folder, name).toPath());
+            return Files.readAllBytes(existing(where, folder, name).toPath());
         } catch (IOException e) {
-            throw unreadable(folder, name);
+            throw unreadable(where, name);
         }
     }
 
-    private static File existing(File folder, String name) {
+    private static File existing(String where, File folder, String name) {
         File file = new File(folder, name);
-        if (!file.exists()) throw new BundleException("bundle " + folder + ": " + name + " is missing; " + AGAIN);
+        if (!file.exists()) throw missing(where, name);
         return file;
     }
 
-    private static BundleException unreadable(File folder, String name) {
-        return new BundleException("bundle " + folder + ": " + name + " cannot be read; check its permissions");
+    private static BundleException unreadable(String where, String name) {
+        return new BundleException("bundle " + where + ": " + name + " cannot be read; check its permissions");
     }
 
     static MessageDigest sha256() {

@@ -18,8 +18,8 @@ final class Decision {
      *
      * @param logits one a leaf, in the manifest's order.
      * @param locale BCP 47 tag of the forewarning's language; null for none.
-     * @param sender who sent it; a higher risk where the sender does not fit, and at most one step of action: a text that
-     *     is allowed for itself is not blocked for its sender. Null where unknown.
+     * @param sender who sent it: a higher risk where the sender does not fit, and at most one step of action, since a
+     *     text that is allowed for itself is not blocked for its sender. Null where unknown.
      */
     Verdict decide(float[] logits, String locale, String sender) {
         double[] p = probabilities(logits);

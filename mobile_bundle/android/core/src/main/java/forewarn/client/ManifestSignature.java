@@ -56,6 +56,10 @@ final class ManifestSignature {
                         + "use it, get it again from where the key comes from");
     }
 
+    static BundleException missing(String where) {
+        return new BundleException("bundle " + where + ": is not signed (no " + FILE + "); do not use it");
+    }
+
     private static PublicKey publicKey(byte[] key) throws GeneralSecurityException {
         byte[] encoded = new byte[X509_HEAD.length + KEY_BYTES];
         System.arraycopy(X509_HEAD, 0, encoded, 0, X509_HEAD.length);

@@ -1,6 +1,6 @@
 package forewarn.client;
 
-/** Runs the bundle's model.onnx; an app puts ONNX Runtime behind it, as README.md shows. */
+/** Runs the bundle's model.onnx; the library's {@code OnnxModel} does so on ONNX Runtime. */
 public interface Model {
     /**
      * The model's output {@code logits} for rows of ids. May be called from several threads at once.

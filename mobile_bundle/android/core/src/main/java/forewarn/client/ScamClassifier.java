@@ -75,7 +75,7 @@ public final class ScamClassifier {
     }
 
     /**
-     * One verdict a message, in order. Of messages whose senders are known, call {@link #score(String, String, String)}.
+     * One verdict a message, in order. Where senders are known, call {@link #score(String, String, String)} for each.
      *
      * <p>Each message runs by itself, so its verdict is the one that {@link #score(String)} gives: a model that is
      * quantised dynamically measures its inputs over the whole batch, and the company of others would move its logits.

@@ -23,12 +23,12 @@ final class Sender {
 
     /** Country calling codes (ITU-T E.164 annex) of the regions that the training data covers, and their neighbours. */
     static final Map<String, String> CALLING_CODES = pairs(
-            "AE 971 AR 54 AT 43 AU 61 BA 387 BD 880 BE 32 BN 673 BR 55 CA 1 CH 41 CL 56 CN 86 CO 57 CY 357 CZ 420 DE 49 "
-                    + "DK 45 DZ 213 EG 20 ES 34 ET 251 FI 358 FR 33 GB 44 GH 233 GR 30 HK 852 HR 385 HU 36 ID 62 IE 353 "
-                    + "IL 972 IN 91 IQ 964 IR 98 IT 39 JO 962 JP 81 KE 254 KH 855 KR 82 KW 965 KZ 7 LA 856 LB 961 LK 94 "
-                    + "MA 212 ME 382 MM 95 MO 853 MX 52 MY 60 NG 234 NL 31 NO 47 NP 977 NZ 64 OM 968 PE 51 PH 63 PK 92 "
-                    + "PL 48 PT 351 QA 974 RO 40 RS 381 RU 7 SA 966 SE 46 SG 65 TH 66 TR 90 TW 886 TZ 255 UA 380 UG 256 "
-                    + "US 1 VN 84 ZA 27");
+            "AE 971 AR 54 AT 43 AU 61 BA 387 BD 880 BE 32 BN 673 BR 55 CA 1 CH 41 CL 56 CN 86 CO 57 CY 357 "
+                    + "CZ 420 DE 49 DK 45 DZ 213 EG 20 ES 34 ET 251 FI 358 FR 33 GB 44 GH 233 GR 30 HK 852 HR 385 "
+                    + "HU 36 ID 62 IE 353 IL 972 IN 91 IQ 964 IR 98 IT 39 JO 962 JP 81 KE 254 KH 855 KR 82 KW 965 "
+                    + "KZ 7 LA 856 LB 961 LK 94 MA 212 ME 382 MM 95 MO 853 MX 52 MY 60 NG 234 NL 31 NO 47 NP 977 "
+                    + "NZ 64 OM 968 PE 51 PH 63 PK 92 PL 48 PT 351 QA 974 RO 40 RS 381 RU 7 SA 966 SE 46 SG 65 TH 66 "
+                    + "TR 90 TW 886 TZ 255 UA 380 UG 256 US 1 VN 84 ZA 27");
 
     private static final double PRIVATE_FOR_INSTITUTION = 1.0; // log-odds
     private static final double FROM_ABROAD = 0.7;

@@ -4,56 +4,18 @@ import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
-import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import org.junit.Test;
 
 public class GoldenVectorsTest {
     private static final Bundle BUNDLE = Bundle.open(TestFiles.BUNDLE);
     private static final byte[] VECTORS = BUNDLE.read("vectors.jsonl");
-
-    @Test
-    public void theRealModelGivesEveryGoldenVector() throws IOException {
-        try (PythonModel model = new PythonModel(BUNDLE.file("model.onnx"))) {
-            ScamClassifier classifier = new ScamClassifier(BUNDLE, model);
-            GoldenVectors report = GoldenVectors.check(classifier, VECTORS);
-            assertEquals(Collections.emptyList(), report.failures);
-            assertEquals(golden().size(), report.count);
-            assertTrue("risk " + report.worstRisk, report.worstRisk < 1e-5);
-
-            System.out.printf(
-                    Locale.ROOT,
-                    "%n%d golden vectors: worst logit %.1e, worst risk %.1e; %s%n",
-                    report.count, report.worstLogit, report.worstRisk, times());
-        }
-    }
-
-    /** What the core itself costs, without the model. */
-    private static String times() {
-        Model model = goldenLogits();
-        long start = System.nanoTime();
-        ScamClassifier classifier = new ScamClassifier(Bundle.open(TestFiles.BUNDLE), model);
-        double loadMs = (System.nanoTime() - start) / 1e6;
-        List<Map<?, ?>> vectors = golden();
-        long[] times = new long[vectors.size()];
-        for (int i = 0; i < times.length; i++) {
-            start = System.nanoTime();
-            classifier.score((String) vectors.get(i).get("text"));
-            times[i] = System.nanoTime() - start;
-        }
-        Arrays.sort(times);
-        return String.format(
-                Locale.ROOT,
-                "without the model: open and check %.0f ms, a message %.2f ms at the median, %.1f ms at most",
-                loadMs, times[times.length / 2] / 1e6, times[times.length - 1] / 1e6);
-    }
 
     @Test
     public void theirLogitsGiveTheirVerdicts() {

@@ -6,6 +6,7 @@ import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
 import java.io.File;
+import java.io.FileInputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -45,6 +46,19 @@ public class SignatureTest {
     }
 
     @Test
+    public void aStoreKeepsOnlyWhatIsSignedWithItsKey() throws IOException, GeneralSecurityException {
+        File home = temporary.newFolder();
+        BundleStore.Source source = name -> new FileInputStream(new File(folder, name));
+        Bundle bundle = new BundleStore(home, pinned(key)).open("folder", source);
+        assertEquals(Bundle.open(folder).version(), bundle.version());
+        KeyPair other = KeyPairGenerator.getInstance("Ed25519").generateKeyPair();
+        assertThrows(BundleException.class, () -> new BundleStore(home, pinned(other)).open("folder", source));
+        Files.delete(signature);
+        assertThrows(BundleException.class, () -> new BundleStore(home, pinned(key)).open("folder", source));
+        assertThrows(ForewarnException.class, () -> new BundleStore(home, null));
+    }
+
+    @Test
     public void anotherKeyIsRefused() throws GeneralSecurityException {
         KeyPair other = KeyPairGenerator.getInstance("Ed25519").generateKeyPair();
         refused(pinned(other), "is not signed with this key");
@@ -68,7 +82,8 @@ public class SignatureTest {
     @Test
     public void aManifestThatWasChangedIsRefusedEvenWhereItsChecksumsFit() throws IOException {
         Path manifest = folder.toPath().resolve("manifest.json");
-        Files.write(manifest, TestFiles.text(manifest).replaceFirst("\"threshold\": 0[.]\\d+", "\"threshold\": 0.999999").getBytes());
+        String changed = TestFiles.text(manifest).replaceFirst("\"threshold\": 0[.]\\d+", "\"threshold\": 0.999999");
+        Files.write(manifest, changed.getBytes());
         Bundle.open(folder);
         refused(pinned(key), "is not signed with this key");
     }

@@ -11,8 +11,8 @@ import java.nio.file.Paths;
 import java.util.function.UnaryOperator;
 
 /** The shipped bundle, and copies of it to damage. Paths are from the repository's root, where the tests run. */
-final class TestFiles {
-    static final File BUNDLE = new File("mobile_bundle/standard");
+public final class TestFiles {
+    public static final File BUNDLE = new File("mobile_bundle/standard");
 
     private TestFiles() {}
 
@@ -29,7 +29,7 @@ final class TestFiles {
     }
 
     /** A copy of the shipped bundle in an empty folder. */
-    static File copyTo(File folder) throws IOException {
+    public static File copyTo(File folder) throws IOException {
         for (File file : BUNDLE.listFiles()) Files.copy(file.toPath(), folder.toPath().resolve(file.getName()));
         return folder;
     }
