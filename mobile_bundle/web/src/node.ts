@@ -30,6 +30,9 @@ export async function load(
   options: LoadOptions = {},
 ): Promise<ScamClassifier> {
   const bundle = await open(source, options.publicKey);
+  // ONNX Runtime's official builds send usage events and a device's id to their maker unless they find this variable
+  // while they are loaded.
+  process.env.ORT_DISABLE_TELEMETRY ??= "1";
   const onnx = await import("onnxruntime-node").catch(() => {
     throw new ForewarnError("onnxruntime-node cannot be loaded; run: npm install onnxruntime-node");
   });

@@ -27,6 +27,9 @@ struct OnnxRuntime: @unchecked Sendable {
                     + "take library and header from one release")
         }
         self.api = api
+        // Official builds send usage events and a device's id to their maker unless they find this variable;
+        // DisableTelemetryEvents comes too late for the first of them.
+        setenv("ORT_DISABLE_TELEMETRY", "1", 1)
         var environment: OpaquePointer?
         // What goes wrong comes back as a status; a log line might hold ids of a message.
         let status = api.pointee.CreateEnv(ORT_LOGGING_LEVEL_FATAL, "forewarn", &environment)
