@@ -184,7 +184,7 @@ def _choose(
     best = min((x for x in passing if x.megabytes <= limit), key=lambda x: x.rank)
     for change in best.report.languages:
         note = "" if change.gated else f" (not gated: {change.positives} scams, {change.negatives} others)"
-        progress(f"  {change.language}: recall at 1 % {change.before:.3f} -> {change.after:.3f}{note}")
+        progress(f"  {change.language}: recall around 1 % {change.before:.3f} -> {change.after:.3f}{note}")
     return tried, best
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,11 @@ from forewarn.inference.errors import ForewarnError, GateError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.rows import Row
 from forewarn.training.evaluation.baseline import truths
-from forewarn.training.evaluation.metrics import auroc, recall_at_fpr
+from forewarn.training.evaluation.metrics import auroc, recall_at_fpr, recall_near_1pct
 
 MAX_AUROC_MOVE = 0.003
-MAX_RECALL_MOVE = 0.02
-MAX_OVERALL_RECALL_MOVE = 0.005  # over all rows together
+MAX_RECALL_MOVE = 0.02  # in a language, around 1 % false alarms
+MAX_OVERALL_RECALL_MOVE = 0.005  # over all rows together, at 1 % false alarms
 FALSE_ALARM_RATE = 0.01
 # With fewer messages a single one moves the recall by more than the gate allows, and 1 % of the negatives is none.
 MIN_POSITIVES = 50
@@ -24,7 +24,11 @@ MIN_OVERALL = 1000  # scams, and others: with fewer the recall over all rows is 
 
 @dataclass(frozen=True)
 class LanguageChange:
-    """Recall at 1 % false alarms of one language, or of all, before and after; `gated` where enough rows tell."""
+    """Recall of one language, or of all, before and after; `gated` where enough rows tell.
+
+    Over all rows it is that at 1 % false alarms. In one language one or two honest messages decide that, and it jumps by
+    points when nothing else changes; so there it is the mean around 1 % (0.5 to 2).
+    """
 
     language: str
     positives: int
@@ -70,7 +74,7 @@ class GateReport:
                 f"{100 * self.overall.after:.1f} % (limit {100 * MAX_OVERALL_RECALL_MOVE:.1f} points)"
             )
         found += [
-            f"recall at 1 % false alarms in {x.language} {100 * x.before:.1f} % -> {100 * x.after:.1f} % "
+            f"recall around 1 % false alarms in {x.language} {100 * x.before:.1f} % -> {100 * x.after:.1f} % "
             f"(limit {100 * MAX_RECALL_MOVE:.0f} points)"
             for x in self.languages
             if x.gated and not abs(x.move) <= MAX_RECALL_MOVE + 1e-9
@@ -104,18 +108,22 @@ def compare(rows: Sequence[Row], before: np.ndarray, after: np.ndarray, taxonomy
         raise ForewarnError("the gate needs scams and honest messages in the validation rows; build the data again")
     languages = np.array([row.language for row in rows])
 
-    def change(name: str, here: np.ndarray, scams: int, others: int) -> LanguageChange | None:
+    def change(
+        name: str, here: np.ndarray, scams: int, others: int, recall: Callable[[np.ndarray, np.ndarray], float]
+    ) -> LanguageChange | None:
         positives, negatives = int(positive[here].sum()), int((~positive[here]).sum())
         if not positives or not negatives:
             return None
-        recalls = [recall_at_fpr(x[here], positive[here], FALSE_ALARM_RATE) for x in (before, after)]
+        recalls = [recall(x[here], positive[here]) for x in (before, after)]
         gated = positives >= scams and negatives >= others
         return LanguageChange(name, positives, negatives, recalls[0], recalls[1], gated)
 
-    overall = change("all", counted, MIN_OVERALL, MIN_OVERALL)
+    overall = change(
+        "all", counted, MIN_OVERALL, MIN_OVERALL, lambda scores, truth: recall_at_fpr(scores, truth, FALSE_ALARM_RATE)
+    )
     assert overall is not None
     each = (
-        change(name, counted & (languages == name), MIN_POSITIVES, MIN_NEGATIVES)
+        change(name, counted & (languages == name), MIN_POSITIVES, MIN_NEGATIVES, recall_near_1pct)
         for name in sorted(set(languages[counted].tolist()))
     )
     aurocs = [auroc(x[counted], positive[counted]) for x in (before, after)]
