@@ -45,11 +45,15 @@ lint: .venv/dev.done  ## ruff and mypy
 	for part in inference training export mobile_bundle data_cards; do ln -s ../../../$$part build/types/forewarn/$$part; done
 	cd build/types && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p forewarn
 
-bundle: .venv/dev.done  ## data, training from the repository's encoder, evaluation and export of the shipped bundle
+bundle: .venv/dev.done  ## data, two generations of training from the repository's encoder, the nano model, evaluation and export of both bundles
 	$(BIN)/forewarn data build --skip id_sms_1143
 	$(BIN)/forewarn train training/configs/default.yaml
-	$(BIN)/forewarn evaluate runs/default/model --out runs/default/evaluation
-	$(BIN)/forewarn export runs/default/model --out mobile_bundle/standard --evaluation runs/default/evaluation/evaluation.json
+	$(BIN)/forewarn train training/configs/again.yaml
+	$(BIN)/forewarn train training/configs/nano.yaml
+	$(BIN)/forewarn evaluate runs/again/model --out runs/again/evaluation
+	$(BIN)/forewarn evaluate runs/nano/model --out runs/nano/evaluation
+	$(BIN)/forewarn export runs/again/model --out mobile_bundle/standard --evaluation runs/again/evaluation/evaluation.json
+	$(BIN)/forewarn export runs/nano/model --out mobile_bundle/nano --evaluation runs/nano/evaluation/evaluation.json
 
 .venv/serve.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

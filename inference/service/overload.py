@@ -18,6 +18,7 @@ from forewarn.inference.service.guard import ID_HEADER, SECURITY_HEADERS, reques
 from forewarn.inference.service.metrics import Metrics
 from forewarn.inference.service.settings import Settings
 from pydantic_core import to_json
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 # Of the requests that come while the queue is full, so many are let through to see whether they need the queue at all.
@@ -26,7 +27,7 @@ _TRIED = 1 / 32
 _WEIGHT = 1 / 16
 # Looking a message up costs less than an eighth of scoring it: where one in eight is answered, all are let through.
 _WORTH = 8
-# Explanations have a queue of their own. Where this is in a text instead, the request is refused a little later.
+# Explanations have a queue of their own. Where this is in a text instead, the application refuses the request.
 _EXPLAIN = b'"explain"'
 # Under this name the application gives its servers the `Door`, in the state of its lifespan.
 STATE = "forewarn.door"
@@ -47,7 +48,7 @@ class Door:
         Args:
             full_for_s: for how many seconds the queue holds work, if it is full; otherwise None.
             routes: the paths whose POST requests go through the queue.
-            settings: how large a body may be, and how long it may take.
+            settings: how long a body may take.
             metrics: where refusals are counted.
         """
         self.full_for_s = full_for_s
@@ -84,18 +85,23 @@ class Door:
 class RefusingProtocol(HttpToolsProtocol):
     """Uvicorn's HTTP protocol, which answers 429 itself while the application's door is closed.
 
-    Such a request is read to its end, for the next one to follow on the same connection, but not for longer than any
-    other, nor at greater length. Which key it carries is not looked at.
+    Such a request is held until it is read to its end, for the next one to follow on the same connection, but not for
+    longer than any other body may take. Which key it carries is not looked at.
     """
 
     _held: float | None = None  # the seconds to tell; the request under way is one to refuse
-    _size = 0
     _limit: asyncio.TimerHandle | None = None
     _tried: RequestResponseCycle | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._door: Door = self.app_state[STATE]
+        self._body = bytearray()  # of the request that is held
+
+    def on_message_begin(self) -> None:
+        """The time to the next request is over; after a refusal the request may have come with the one before it."""
+        self._unset_keepalive_if_required()
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Let the request in, or hold it."""
@@ -110,30 +116,31 @@ class RefusingProtocol(HttpToolsProtocol):
             super().on_headers_complete()
             self._tried = self.cycle
         else:
-            self._held, self._size = seconds, 0
-            # A client that waits to be told to send its body is not told to.
+            self._held = seconds
+            # A client that waits to be told to send its body is not told to, even if it wants an explanation.
             if self.expect_100_continue:
                 self._refuse(last=True)
 
     def on_body(self, body: bytes) -> None:
-        """Pass a part of the body on, or drop it."""
+        """Pass a part of the body on, or look at it."""
         if self._held is None:
             if not self.transport.is_closing():
                 super().on_body(body)
             return
-        if not self._size and _EXPLAIN in body:
-            self._held = None
+        start = max(0, len(self._body) - len(_EXPLAIN) + 1)
+        self._body += body
+        # To refuse a large one in the application costs little beside what the model would take for it.
+        if self._body.find(_EXPLAIN, start) >= 0 or len(self._body) > HIGH_WATER_LIMIT:
+            read = bytes(self._body)
+            self._let_go()
             super().on_headers_complete()
-            super().on_body(body)
-            return
-        self._size += len(body)
-        if self._size > self._door.settings.max_body_bytes:
-            self._refuse(last=True)
+            super().on_body(read)
 
     def on_message_complete(self) -> None:
         """The request is read."""
         if self._held is not None:
-            self._refuse(last=not self.parser.should_keep_alive())
+            # As uvicorn has it, HTTP/1.0 closes in any case.
+            self._refuse(last=self.parser.get_http_version() == "1.0" or not self.parser.should_keep_alive())
         elif not self.transport.is_closing():
             super().on_message_complete()
 
@@ -143,11 +150,23 @@ class RefusingProtocol(HttpToolsProtocol):
         if self._held is not None and self._limit is None:
             self._limit = self.loop.call_later(self._door.settings.body_timeout_s, self._refuse, True)
 
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP; nothing follows the last answer of a connection."""
+        self._let_go()
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits for an answer any more."""
-        self._no_limit()
-        self._held = None
+        self._let_go()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The service stops: better refused than cut off."""
+        if self._held is not None:
+            self._refuse(last=True)
+        else:
+            super().shutdown()
 
     def on_response_complete(self) -> None:
         """An answer of the application's has gone out."""
@@ -157,23 +176,26 @@ class RefusingProtocol(HttpToolsProtocol):
             self._tried = None
         super().on_response_complete()
 
-    def _no_limit(self) -> None:
+    def _let_go(self) -> None:
+        """Hold no request, if one is held."""
+        self._held = None
+        self._body.clear()
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None
 
     def _refuse(self, last: bool) -> None:
-        """Answer 429; after the `last` answer of a connection it is closed."""
+        """Answer 429 to the request that is held; after the `last` answer of a connection it is closed."""
         assert self._held is not None
-        self._no_limit()
-        self._door.refused(self.url)
         head, body = _answer(math.ceil(self._held), last)
-        self._held = None
-        self.transport.write(b"%s%s\r\n\r\n%s" % (head, request_id(self.headers), body))
+        self._let_go()
+        self._door.refused(self.url)
+        # The server's own: the date.
+        more = b"".join(b"\r\n%s: %s" % header for header in self.server_state.default_headers)
+        self.transport.write(b"%s%s%s\r\n\r\n%s" % (head, request_id(self.headers), more, body))
         if last:
             self.transport.close()
-        else:
-            super().on_response_complete()  # the time to the next request begins
+        super().on_response_complete()  # unless it is closed, the time to the next request begins
 
 
 @lru_cache
