@@ -32,7 +32,7 @@ MIN_IN_SCRIPT = 0.9
 # where people really write them. Languages in Latin letters are identified by their words instead.
 _SCRIPTS = {
     "zh": ("CJK",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL",), "th": ("THAI",), "my": ("MYANMAR",),
-    "km": ("KHMER",), "lo": ("LAO",), "hi": ("DEVANAGARI", "LATIN"), "bn": ("BENGALI",), "ta": ("TAMIL",),
+    "km": ("KHMER",), "lo": ("LAO",), "hi": ("DEVANAGARI", "LATIN"), "bn": ("BENGALI",), "ta": ("TAMIL", "LATIN"),
     "ur": ("ARABIC", "LATIN"), "ar": ("ARABIC",), "fa": ("ARABIC",), "ru": ("CYRILLIC",), "uk": ("CYRILLIC",),
     "el": ("GREEK",),
 }  # fmt: skip
