@@ -1,4 +1,4 @@
-"""The bundle in this repository: golden vectors, verdicts, size, and an install that stays light."""
+"""The bundles in this repository: golden vectors, verdicts, size, and an install that stays light."""
 
 import json
 import subprocess
@@ -14,19 +14,28 @@ from tokenizers import Tokenizer
 LOGITS_TOLERANCE = 0.25
 
 
-@pytest.fixture(scope="module")
-def classifier():
-    return ScamClassifier.load()
+# What a bundle may weigh, in bytes.
+BUNDLES = {"standard": 16_000_000, "nano": 3_000_000}
+
+
+@pytest.fixture(scope="module", params=BUNDLES)
+def folder(request):
+    return default_bundle_path().parent / request.param
 
 
 @pytest.fixture(scope="module")
-def vectors():
-    lines = (default_bundle_path() / "vectors.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
+def classifier(folder):
+    return ScamClassifier.load(folder)
+
+
+@pytest.fixture(scope="module")
+def vectors(folder):
+    lines = (folder / "vectors.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
     return [json.loads(line) for line in lines]
 
 
-def test_ids_and_normalised_texts_are_exact(vectors, classifier):
-    tokenizer = Tokenizer.from_file(str(default_bundle_path() / "tokenizer.json"))
+def test_ids_and_normalised_texts_are_exact(vectors, classifier, folder):
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(classifier.max_length)
     assert len(vectors) >= 60
     for vector in vectors:
@@ -42,11 +51,11 @@ def test_logits_and_verdicts_are_reproduced(vectors, classifier):
         assert classifier.score([vector["text"]])[0].verdict == vector["verdict"]["verdict"]
 
 
-def test_the_bundle_is_small_and_complete():
-    files = {path.name: path.stat().st_size for path in default_bundle_path().iterdir()}
+def test_the_bundle_is_small_and_complete(folder):
+    files = {path.name: path.stat().st_size for path in folder.iterdir()}
     wanted = {"manifest.json", "model.onnx", "tokenizer.json", "forewarnings.json", "vectors.jsonl", "MODEL_CARD.md"}
     assert wanted <= set(files)
-    assert sum(files.values()) <= 20_000_000
+    assert sum(files.values()) <= BUNDLES[folder.name]
 
 
 def test_one_line_in_one_verdict_out():
