@@ -26,8 +26,8 @@ MIN_OVERALL = 1000  # scams, and others: with fewer the recall over all rows is 
 class LanguageChange:
     """Recall of one language, or of all, before and after; `gated` where enough rows tell.
 
-    Over all rows it is that at 1 % false alarms. In one language one or two honest messages decide that, and it jumps by
-    points when nothing else changes; so there it is the mean around 1 % (0.5 to 2).
+    Over all rows it is that at 1 % false alarms. In one language one or two honest messages decide that, and it jumps
+    by points when nothing else changes; so there it is the mean around 1 % (0.5 to 2).
     """
 
     language: str
