@@ -170,10 +170,11 @@ def main(argv: Sequence[str]) -> int:
             # A websocket's address would be logged as it was sent.
             "ws": "none",
         }
-        calm_collector()
         try:
             if args.workers == 1:
-                uvicorn.Server(uvicorn.Config(create_app(classifier, golden, settings), **common)).run([listener])
+                app = create_app(classifier, golden, settings)
+                calm_collector()  # as each worker does, once all is loaded
+                uvicorn.Server(uvicorn.Config(app, **common)).run([listener])
             else:
                 del classifier
                 _run_workers(args.workers, listener, config, settings, common)
