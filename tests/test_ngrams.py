@@ -39,7 +39,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def ngrams(data):
-    return fit_ngrams(data, SETTINGS, 0.5, 1)
+    return fit_ngrams(data, TAXONOMY, SETTINGS, 0.5, 1)
 
 
 def test_it_learns_the_leaf_of_texts_that_share_words(data, ngrams):
@@ -48,7 +48,7 @@ def test_it_learns_the_leaf_of_texts_that_share_words(data, ngrams):
 
 
 def test_the_same_seed_gives_the_same_weights(data, ngrams):
-    again = fit_ngrams(data, SETTINGS, 0.5, 1)
+    again = fit_ngrams(data, TAXONOMY, SETTINGS, 0.5, 1)
     assert torch.equal(again.weight, ngrams.weight)
 
 

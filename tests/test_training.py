@@ -98,13 +98,26 @@ def test_coarse_loss_is_minus_the_log_of_the_allowed_probability():
 
 def test_balance_gives_a_small_language_its_share(tokenizer):
     rows = [Row("a", "ham", "en", "sms", "real", "x")] * 90 + [Row("b", "ham", "my", "sms", "real", "y")] * 10
-    assert row_weights(rows, 1.0)[90:].sum() == pytest.approx(row_weights(rows, 1.0)[:90].sum())
-    assert row_weights(rows, 0.0).unique().numel() == 1
+    assert row_weights(rows, TAXONOMY, 1.0)[90:].sum() == pytest.approx(row_weights(rows, TAXONOMY, 1.0)[:90].sum())
+    assert row_weights(rows, TAXONOMY, 0.0).unique().numel() == 1
+
+
+def test_a_trick_with_few_rows_is_drawn_as_often_as_the_usual_one(tokenizer):
+    counts = {"prize": 60, "marketplace": 60, "loan": 90, "tax_rebate": 3, "personal": 2}
+    rows = [Row("a", label, "en", "sms", "written", "x") for label, count in counts.items() for _ in range(count)]
+    weights = row_weights(rows, TAXONOMY, 0.5)
+    share = {
+        label: sum(w for row, w in zip(rows, weights.tolist(), strict=True) if row.label == label) for label in counts
+    }
+    assert share["tax_rebate"] == pytest.approx(share["prize"])
+    # The common ones weigh by their rows still, and so does a rare honest leaf.
+    assert share["loan"] == pytest.approx(1.5 * share["prize"])
+    assert share["personal"] == pytest.approx(share["prize"] / 30)
 
 
 def test_batches_repeat_for_an_epoch_and_differ_between_epochs(tokenizer):
     data = MessageDataset(list(messages(64)), tokenizer, TAXONOMY, augment_share=0.5, seed=1)
-    sampler = BalancedBatchSampler(data, row_weights(data.rows, 0.5), 8, seed=1)
+    sampler = BalancedBatchSampler(data, row_weights(data.rows, TAXONOMY, 0.5), 8, seed=1)
     first = list(sampler)
     assert first == list(sampler) and sum(map(len, first)) == 64
     seen = [data[i]["input_ids"] for i in range(64)]
@@ -119,7 +132,7 @@ def test_a_batch_holds_views_of_like_length(tokenizer):
     rows = [Row("go " * (1 + i % 60), "ham", "en", "sms", "real", "x") for i in range(512)]
     data = MessageDataset(rows, tokenizer, TAXONOMY, augment_share=0.5, seed=1)
     padded = real = 0
-    for chosen in BalancedBatchSampler(data, row_weights(rows, 0.0), 16, seed=1):
+    for chosen in BalancedBatchSampler(data, row_weights(rows, TAXONOMY, 0.0), 16, seed=1):
         mask = collate([data[i] for i in chosen])["attention_mask"]
         padded, real = padded + mask.numel(), real + int(mask.sum())
     assert real > 0.9 * padded

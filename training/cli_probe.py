@@ -1,6 +1,7 @@
-"""`forewarn probe ENCODER`: the figures by which pretraining recipes are compared, in minutes.
+"""`forewarn probe ENCODER`: the figures by which recipes are compared, in minutes.
 
-Sentence retrieval against English, zero-shot transfer to five languages, and a new trick from ten rows.
+Sentence retrieval against English, zero-shot transfer to five languages, a new trick from a few rows, and messages of
+data sets that were left out.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from forewarn.training.data.dataset import read_split
 from forewarn.training.encoders import encoder_folder, pretraining_record
 from forewarn.training.model import load_base, random_weights
 from forewarn.training.pretrain.probe import probe_pairs, retrieval
-from forewarn.training.pretrain.transfer import few_shot, zero_shot
+from forewarn.training.pretrain.transfer import few_shot, leave_one_source_out, zero_shot
 from forewarn.training.run_folder import write_json
 from forewarn.training.text import text_folder
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel, set_seed
 
 _DROPOUT = 0.1
+_TASKS = ("zero-shot", "few-shot", "sources")
 
 
 def _say(line: str) -> None:
@@ -31,7 +33,8 @@ def _say(line: str) -> None:
 def main(argv: Sequence[str]) -> int:
     """Run `forewarn probe`; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="forewarn probe", description="Compare encoders: retrieval, zero-shot transfer, few-shot."
+        prog="forewarn probe",
+        description="Compare encoders: retrieval, zero-shot transfer, few-shot, sources left out.",
     )
     parser.add_argument("encoder", help="an encoder folder, as forewarn pretrain writes it; default: the shipped one")
     parser.add_argument("--random", action="store_true", help="the same shape and tokenizer, random weights")
@@ -40,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[7], help="one fine-tuning a task each (default: 7)")
     parser.add_argument("--steps", type=int, default=500, help="batches of 64 a fine-tuning (default: 500)")
     parser.add_argument(
-        "--tasks", nargs="+", choices=("zero-shot", "few-shot"), default=["zero-shot", "few-shot"], help="default: both"
+        "--tasks", nargs="+", choices=_TASKS, default=list(_TASKS[:2]), help="default: zero-shot and few-shot"
     )
     parser.add_argument("--out", type=Path, help="write all figures to this JSON file")
     args = parser.parse_args(argv)
@@ -77,6 +80,8 @@ def main(argv: Sequence[str]) -> int:
             _say(f"zero-shot {words}, mean over languages: {np.mean(means):.3f} (by seed: {by_seed})")
     if "few-shot" in args.tasks:
         figures["few_shot"] = few_shot(*common, log=_say)
+    if "sources" in args.tasks:
+        figures["sources"] = leave_one_source_out(*common, log=_say)
     if args.out:
         write_json(args.out, figures)
     return 0

@@ -157,7 +157,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     metrics = finetune(model, *datasets, config, taxonomy)
     ngrams = None
     if config.ngrams.slots:
-        ngrams = fit_ngrams(datasets[0], config.ngrams, config.balance, config.seed, config.teacher_share)
+        ngrams = fit_ngrams(datasets[0], taxonomy, config.ngrams, config.balance, config.seed, config.teacher_share)
         metrics["blend"] = combine(model, ngrams, datasets[1], taxonomy)
     tokenizer.no_truncation()
     extra = {"ngrams": ngrams is not None, "pretraining": pretraining_record(name), "taught": bool(config.teacher)}

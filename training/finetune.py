@@ -167,7 +167,9 @@ def finetune(
         smoothing=config.label_smoothing,
         teacher_share=config.teacher_share,
         rdrop=config.rdrop,
-        train_sampler=BalancedBatchSampler(train, row_weights(train.rows, config.balance), config.batch, config.seed),
+        train_sampler=BalancedBatchSampler(
+            train, row_weights(train.rows, taxonomy, config.balance), config.batch, config.seed
+        ),
     )
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
     result = trainer.train(resume_from_checkpoint=last)
