@@ -16,7 +16,7 @@ from forewarn.training.data.dataset import read_split
 from forewarn.training.encoders import encoder_folder, pretraining_record
 from forewarn.training.model import load_base, random_weights
 from forewarn.training.pretrain.probe import probe_pairs, retrieval
-from forewarn.training.pretrain.transfer import few_shot, leave_one_source_out, zero_shot
+from forewarn.training.pretrain.transfer import few_shot, leave_sources_out, zero_shot
 from forewarn.training.run_folder import write_json
 from forewarn.training.text import text_folder
 from tokenizers import Tokenizer
@@ -81,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
     if "few-shot" in args.tasks:
         figures["few_shot"] = few_shot(*common, log=_say)
     if "sources" in args.tasks:
-        figures["sources"] = leave_one_source_out(*common, log=_say)
+        figures["sources"] = leave_sources_out(*common, log=_say)
     if args.out:
         write_json(args.out, figures)
     return 0

@@ -10,7 +10,8 @@ import uvloop
 from benchmarks.service.bench import Bench, Row, whole
 from benchmarks.service.forewarn_server import forewarn
 from benchmarks.service.load import Tally, describe, open_loop
-from benchmarks.service.servers import Server, on_cores
+from benchmarks.service.rivals.environments import granian
+from benchmarks.service.servers import Server, ServerFailed, on_cores
 
 _LOAD, _P99_BAR_MS = 0.7, 50.0
 _OVERLOAD, _GOODPUT_BAR = 3.0, 0.9
@@ -36,10 +37,25 @@ def latency(bench: Bench) -> list[Row]:
 
 
 def overload(bench: Bench) -> list[Row]:
-    """Three times the peak: how many are still answered, how the others are refused, and what it costs in memory."""
+    """Three times the peak: how many are still answered, how the others are refused, and what it costs in memory.
+
+    The same of the application under granian, where that can be installed.
+    """
     allow_connections(_OVERLOAD_CONNECTIONS)
+    with forewarn(bench.bundle, bench.cores, bench.folder) as service:
+        rows = _overload_rows(bench, service)
+    try:
+        with granian(bench.bundle, bench.cores, bench.folder) as rival:
+            beside = _overload_rows(bench, rival)
+    except ServerFailed as error:
+        bench.notes.append(f"{error} (so it has no row).")
+        return rows
+    return rows + [Row(f"{rival.name}: {row.what}", row.figure, row.ratio, values=row.values) for row in beside]
+
+
+def _overload_rows(bench: Bench, service: Server) -> list[Row]:
     rate = _OVERLOAD * bench.peak
-    with forewarn(bench.bundle, bench.cores, bench.folder) as service, on_cores(bench.cores.load):
+    with on_cores(bench.cores.load):
         before = service.resident_bytes()
         tally, most = uvloop.run(_overloaded(bench, service, rate))
         after = service.resident_bytes()

@@ -170,6 +170,7 @@ def _rival_rows(bench: Bench, service: Server) -> list[Row]:
         )
     else:
         bench.notes.append("No --checkpoint: the rivals that run PyTorch are left out.")
+    starts["granian"] = lambda: rivals.granian(bench.bundle, cores, folder)
     starts["litserve"] = lambda: rivals.litserve(bench.bundle, cores, folder)
     rows = []
     for name, start in starts.items():
@@ -184,7 +185,7 @@ def _rival_rows(bench: Bench, service: Server) -> list[Row]:
 
 def _one_rival(bench: Bench, service: Server, rival: Server, name: str) -> list[Row]:
     # One message a request is all that the others take.
-    sizes = (1, BATCH) if name.startswith("infinity") else (1,)
+    sizes = (1, BATCH) if name.startswith(("infinity", "granian")) else (1,)
     _check(bench, rival)
     subjects: dict[str, tuple[Server | None, Rate]] = {}
     for each in sizes:
@@ -206,5 +207,10 @@ def _check(bench: Bench, rival: Server) -> None:
     """See that a rival answers with scores before it is timed."""
     body = next(bench.requests(rival)).partition(b"\r\n\r\n")[2]
     status, answer = ask(rival.port, "POST", rival.dialect.path, body)
-    if status != 200 or not isinstance(json.loads(answer), (dict, list)) or b"score" not in answer:
+    if (
+        status != 200
+        or not isinstance(json.loads(answer), (dict, list))
+        or b"score" not in answer
+        and b"risk" not in answer
+    ):
         raise ServerFailed(f"{rival.name} answers {status} without scores")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.service.messages import Dialect
+from benchmarks.service.messages import Dialect, forewarn_dialect
 from benchmarks.service.servers import Cores, Server, ServerFailed, free_port, running, script
 from forewarn.inference.bundle import default_bundle_path
 
@@ -26,6 +26,7 @@ def _pinned(*packages: str) -> list[str]:
 # infinity-emb needs an older transformers than ours, so that not all of constraints.txt fits it.
 _PACKAGES = {
     "litserve": ["-c", "constraints.txt", "litserve", "-e", "."],
+    "granian": ["-c", "constraints.txt", "granian[uvloop]", "-e", ".[serve]"],
     "infinity": ["infinity-emb[torch,server,optimum]", *_pinned("torch", "onnxruntime")],
 }
 
@@ -84,6 +85,19 @@ def litserve(bundle: Path | None, cores: Cores, folder: Path) -> Iterator[Server
     command = script("rivals/litserve_server.py", *arguments, python=python)
     name = f"LitServe {version('litserve', 'litserve')}, the same bundle"
     with running(name, command, port, _LITSERVE, cores, folder / "litserve.log") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def granian(bundle: Path | None, cores: Cores, folder: Path) -> Iterator[Server]:
+    """The service's application under granian in place of uvicorn, one worker a core, as the service has them."""
+    port = free_port()
+    python = environment("granian") / "bin" / "python"
+    command = script("rivals/granian_server.py", str(port), str(len(cores.server)), python=python)
+    given = {"FOREWARN_THREADS": "1"} | ({"FOREWARN_BUNDLE": str(bundle.absolute())} if bundle else {})
+    name = f"granian {version('granian', 'granian')}, the same application"
+    log = folder / "granian.log"
+    with running(name, command, port, forewarn_dialect(), cores, log, "/readyz", given) as server:
         yield server
 
 
