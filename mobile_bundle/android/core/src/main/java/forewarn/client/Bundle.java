@@ -53,6 +53,14 @@ public final class Bundle {
      * @param publicKey null for a bundle that need not be signed.
      */
     static Bundle check(String where, File folder, String publicKey) {
+        Bundle bundle = new Bundle(where, folder, manifest(where, folder, publicKey));
+        // The model is not kept in memory here: ONNX Runtime reads it from its path.
+        for (String name : bundle.manifest.files.keySet()) bundle.compare(name, digest(where, folder, name));
+        return bundle;
+    }
+
+    /** The manifest of a folder, which is believed only where its signature fits, if there must be one. */
+    static Manifest manifest(String where, File folder, String publicKey) {
         if (!new File(folder, MANIFEST).isFile()) throw noManifest(where);
         byte[] content = bytes(where, folder, MANIFEST);
         if (publicKey != null) {
@@ -60,10 +68,7 @@ public final class Bundle {
             byte[] signature = bytes(where, folder, ManifestSignature.FILE);
             ManifestSignature.verify(where, content, signature, publicKey);
         }
-        Bundle bundle = new Bundle(where, folder, new Manifest(where, content));
-        // The model is not kept in memory here: ONNX Runtime reads it from its path.
-        for (String name : bundle.manifest.files.keySet()) bundle.compare(name, digest(where, folder, name));
-        return bundle;
+        return new Manifest(where, content);
     }
 
     static BundleException noManifest(String where) {
@@ -100,6 +105,11 @@ public final class Bundle {
         byte[] content = bytes(where, folder, file(name).getName());
         compare(name, sha256().digest(content));
         return content;
+    }
+
+    /** This bundle, after its folder was renamed. */
+    Bundle in(File moved) {
+        return new Bundle(where, moved, manifest);
     }
 
     File folder() {

@@ -1,24 +1,25 @@
 package forewarn.client;
 
-import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.FileNotFoundException;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
 import java.io.RandomAccessFile;
-import java.nio.file.Files;
+import java.util.ArrayList;
 import java.util.Enumeration;
+import java.util.List;
+import java.util.function.Consumer;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
 /**
- * Gives a bundle in an app's assets, or in a .zip, a folder of its own, since ONNX Runtime reads the model from a path.
+ * Gives a bundle in an app's assets, or in a .zip, a folder of its own, since ONNX Runtime reads the model from a path,
+ * and brings it up to date from a release.
  *
  * <p>The folder is named by the sha256 of the bundle's manifest, which holds the sha256 of every other file. A bundle
- * that is there already is only checked; a newer one gets another folder, and then the older one is deleted. A folder
- * appears whole and checked, or not at all. Several threads and processes may open the same bundle at once.
+ * that is there already is only checked; a newer one gets another folder, and then the older one is deleted, but for
+ * the one that an update replaced. A folder appears whole and checked, or not at all, and a file of a few lines says
+ * which one is in use. Several threads and processes may use the same store at once.
  */
 public final class BundleStore {
     /** Where a bundle's files are read from. */
@@ -36,7 +37,11 @@ public final class BundleStore {
     /** A shipped bundle is at most 20 MB; the limits only keep a hostile .zip from filling the device. */
     private static final long MOST_BYTES = 1L << 28;
 
-    private static final int MOST_HEAD_BYTES = 1 << 20;
+    /** What a killed update may leave, which the next one deletes. */
+    private static final String PART = "[0-9a-f]{64}\\.part";
+
+    /** Held by an update while it downloads, so that two do not meet, and nobody who only scores must wait. */
+    private static final Object UPDATING = new Object();
 
     private final File home;
     private final String publicKey;
@@ -69,7 +74,8 @@ public final class BundleStore {
     }
 
     /**
-     * The bundle of a .zip, as {@code forewarn export} writes it or with the folder's name before each file's.
+     * The bundle of a .zip, as {@code forewarn export} writes it or with the folder's name before each file's; or the
+     * one that an update has put in its place, as {@link #open} says.
      *
      * @throws BundleException if it is damaged, foreign, too large or not signed as it must be.
      * @throws ForewarnException if the store cannot be written.
@@ -88,29 +94,84 @@ public final class BundleStore {
     }
 
     /**
-     * The bundle of a source.
+     * The bundle of a source, or the one that an update has put in its place, unless the source's is newer.
      *
      * @param where what to call the source in errors, such as {@code "assets/forewarn"}.
      * @throws BundleException if it is damaged, foreign, too large or not signed as it must be.
      * @throws ForewarnException if the store cannot be written.
      */
     public Bundle open(String where, Source source) {
-        byte[] head = head(where, source);
-        if (!home.isDirectory() && !home.mkdirs() && !home.isDirectory()) throw unwritable();
-        // The lock keeps out other processes, and only those.
-        synchronized (BundleStore.class) {
-            try (RandomAccessFile lock = new RandomAccessFile(new File(home, "lock"), "rw")) {
+        SourceFiles files = new SourceFiles(where, source, publicKey);
+        byte[] head = files.head();
+        return locked(() -> {
+            StoreState state = StoreState.read(home);
+            Bundle updated = state.isUpdated() ? whole(state.current, publicKey) : null;
+            if (updated != null && Version.compare(updated.version(), new Manifest(where, head).version) >= 0) {
+                return updated;
+            }
+            Bundle bundle = opened(where, files, head);
+            use(state, state.opened(bundle.folder().getName()));
+            return bundle;
+        });
+    }
+
+    /** As {@link #update(Release, String, Consumer)}, with nothing to try. */
+    public Updated update(Release release, String key) {
+        return update(release, key, bundle -> {});
+    }
+
+    /**
+     * Brings the bundle to the release's latest version; the one that was there is kept for {@link #rollback}.
+     *
+     * <p>Of what is there already nothing is fetched, and of what changed a little only the difference. Everything is
+     * checked before anything is replaced: sizes, every sha256, the signature, the version. A release with the version
+     * that is in use, or an older one, replaces nothing. What is in use goes on working meanwhile; {@link #open} gives
+     * the new bundle from then on.
+     *
+     * @param key the Ed25519 key that must have signed it, in base64, as {@code forewarn bundle keygen} prints it; pin
+     *     it in the app. Of a store with a key of its own it is the same one.
+     * @param trial gets the checked bundle before it is put into use; if it throws, nothing is replaced.
+     * @throws BundleException if what came is damaged or not signed with the key.
+     * @throws ForewarnException if something cannot be fetched, the store cannot be written, or this device cannot
+     *     check Ed25519 signatures.
+     */
+    public Updated update(Release release, String key, Consumer<Bundle> trial) {
+        if (key == null) throw new ForewarnException("the public key is null; pin the key that signs the release");
+        if (publicKey != null && !publicKey.equals(key)) {
+            throw new ForewarnException("the release's key is not the store's; sign both with the same key");
+        }
+        makeHome();
+        synchronized (UPDATING) {
+            try (RandomAccessFile lock = lockFile("lock.update")) {
                 lock.getChannel().lock(); // until it is closed
-                Bundle bundle = opened(where, source, head);
-                deleteOthers(bundle);
-                return bundle;
+                return updated(release, key, trial);
             } catch (IOException e) {
                 throw unwritable();
             }
         }
     }
 
-    private Bundle opened(String where, Source source, byte[] head) throws IOException {
+    /**
+     * Puts the bundle back that the last update replaced, and which becomes the previous one in turn.
+     *
+     * @return the bundle that is in use now.
+     * @throws ForewarnException if none is kept, or the store cannot be written.
+     * @throws BundleException if it is damaged; nothing is changed then.
+     */
+    public Bundle rollback() {
+        return locked(() -> {
+            StoreState state = StoreState.read(home);
+            if (state.previous == null) {
+                throw new ForewarnException("no previous version is kept; there is one after an update");
+            }
+            File folder = new File(home, state.previous);
+            Bundle bundle = Bundle.check(folder.toString(), folder, publicKey);
+            use(state, state.rolledBack());
+            return bundle;
+        });
+    }
+
+    private Bundle opened(String where, SourceFiles files, byte[] head) throws IOException {
         File folder = new File(home, Bundle.hex(Bundle.sha256().digest(head)));
         try {
             return Bundle.check(where, folder, publicKey);
@@ -122,85 +183,107 @@ public final class BundleStore {
         delete(folder);
         if (!fresh.mkdir()) throw unwritable();
         try {
-            Files.write(new File(fresh, Bundle.MANIFEST).toPath(), head);
-            long left = mostBytes;
-            if (publicKey != null) left = copy(where, source, ManifestSignature.FILE, fresh, left);
-            for (String name : new Manifest(where, head).files.keySet()) {
-                left = copy(where, source, name, fresh, left);
-            }
-            Bundle.check(where, fresh, publicKey);
+            files.copy(head, fresh, mostBytes);
+            Bundle bundle = Bundle.check(where, fresh, publicKey);
             if (!fresh.renameTo(folder)) throw unwritable();
+            return bundle.in(folder);
         } finally {
             delete(fresh);
         }
-        return Bundle.check(where, folder, publicKey);
     }
 
-    /** The manifest, which is believed only where its signature fits, if there must be one. */
-    private byte[] head(String where, Source source) {
-        byte[] head = content(where, source, Bundle.MANIFEST);
-        if (head == null) throw Bundle.noManifest(where);
-        if (publicKey != null) {
-            byte[] signature = content(where, source, ManifestSignature.FILE);
-            if (signature == null) throw ManifestSignature.missing(where);
-            ManifestSignature.verify(where, head, signature, publicKey);
+    private Updated updated(Release release, String key, Consumer<Bundle> trial) throws IOException {
+        deleteAll(PART);
+        ReleaseIndex index = Download.index(release);
+        if (index.bytes > mostBytes) {
+            throw new BundleException("the release's bundle is too large to be one of ours; use another release");
         }
-        return head;
-    }
+        StoreState state = StoreState.read(home);
+        Bundle current = state.current == null ? null : whole(state.current, publicKey);
+        String before = current == null ? "" : current.version();
+        // Going back is for rollback: nobody who can only change the index may bring an old model back.
+        if (Version.compare(index.version, before) < 0) return new Updated(before, before, false, 0, index.bytes);
 
-    /** A small file of a source; null where there is none. */
-    private static byte[] content(String where, Source source, String name) {
-        ByteArrayOutputStream content = new ByteArrayOutputStream();
-        try (InputStream in = source.open(name)) {
-            pump(where, name, in, content, MOST_HEAD_BYTES);
-        } catch (FileNotFoundException e) {
-            return null;
-        } catch (IOException e) {
-            throw damaged(where, name);
-        }
-        return content.toByteArray();
-    }
-
-    /** Copies a file of at most {@code most} bytes, and says how many of them it leaves. */
-    private static long copy(String where, Source source, String name, File folder, long most) throws IOException {
-        InputStream in;
+        String name = index.files.get(Bundle.MANIFEST).sha256;
+        File fresh = new File(home, name + ".part");
+        long fetched = 0;
         try {
-            in = source.open(name);
-        } catch (FileNotFoundException e) {
-            throw Bundle.missing(where, name);
-        } catch (IOException e) {
-            throw damaged(where, name);
-        }
-        try (InputStream from = in; OutputStream out = new FileOutputStream(new File(folder, name))) {
-            return pump(where, name, from, out, most);
-        }
-    }
-
-    private static long pump(String where, String name, InputStream in, OutputStream out, long most)
-            throws IOException {
-        byte[] buffer = new byte[1 << 16];
-        long left = most;
-        for (int n = read(where, name, in, buffer); n >= 0; n = read(where, name, in, buffer)) {
-            left -= n;
-            if (left < 0) {
-                throw new BundleException("bundle " + where + ": " + name + " is too large to be one of ours");
+            Bundle bundle = whole(name, key); // the one in use, or the one before
+            if (bundle == null) {
+                if (!fresh.mkdir()) throw unwritable();
+                fetched = new Download(release, folders(state)).bring(index, fresh, key);
+                bundle = Bundle.check(Download.WHERE, fresh, key);
             }
-            out.write(buffer, 0, n);
+            if (!bundle.version().equals(index.version)) {
+                throw new BundleException("the release gives " + bundle.version() + " out as " + index.version
+                        + "; use another release");
+            }
+            boolean isChanged = current == null || !name.equals(state.current);
+            if (isChanged) {
+                trial.accept(bundle);
+                locked(() -> {
+                    moveIn(fresh, name);
+                    StoreState now = StoreState.read(home); // a source may have been opened meanwhile
+                    use(now, now.updated(name));
+                    return null;
+                });
+            }
+            return new Updated(before, index.version, isChanged, fetched, index.bytes);
+        } finally {
+            delete(fresh);
         }
-        return left;
     }
 
-    /** Tells a source that cannot be read from a store that cannot be written. */
-    private static int read(String where, String name, InputStream in, byte[] buffer) {
+    /** Gives a checked bundle its place, unless it is there already. */
+    private void moveIn(File fresh, String name) {
+        if (!fresh.exists() || whole(name, publicKey) != null) return;
+        File folder = new File(home, name);
+        delete(folder);
+        if (!fresh.renameTo(folder)) throw unwritable();
+    }
+
+    /** The bundle of this name; null where there is none, a damaged one, or one that the key has not signed. */
+    private Bundle whole(String name, String key) {
+        File folder = new File(home, name);
         try {
-            return in.read(buffer);
-        } catch (IOException e) {
-            throw damaged(where, name);
+            return Bundle.check(folder.toString(), folder, key);
+        } catch (BundleException e) {
+            return null;
         }
     }
 
-    private static BundleException damaged(String where, String name) {
-        return new BundleException("bundle " + where + ": " + name + " is damaged; " + Bundle.AGAIN);
+    private List<File> folders(StoreState state) {
+        List<File> folders = new ArrayList<>();
+        for (String name : new String[] {state.current, state.previous}) {
+            if (name != null) folders.add(new File(home, name));
+        }
+        return folders;
+    }
+
+    /** Work on the store, while nobody else works on it. */
+    private interface Work<T> {
+        T run() throws IOException;
+    }
+
+    private <T> T locked(Work<T> work) {
+        makeHome();
+        // The lock keeps out other processes, and only those.
+        synchronized (BundleStore.class) {
+            try (RandomAccessFile lock = lockFile("lock")) {
+                lock.getChannel().lock(); // until it is closed
+                return work.run();
+            } catch (IOException e) {
+                throw unwritable();
+            }
+        }
+    }
+
+    private void makeHome() {
+        if (!home.isDirectory() && !home.mkdirs() && !home.isDirectory()) throw unwritable();
+    }
+
+    private RandomAccessFile lockFile(String name) throws IOException {
+        return new RandomAccessFile(new File(home, name), "rw");
     }
 
     /** What stands before the names of the bundle's files in an archive. */
@@ -215,14 +298,16 @@ public final class BundleStore {
         return folder == null ? "" : folder;
     }
 
-    private void deleteOthers(Bundle bundle) {
-        File[] all = home.listFiles();
-        if (all == null) return;
-        for (File other : all) {
-            // Whatever else lies there, because somebody took a folder that is not the store's own, is left alone.
-            boolean ours = other.getName().matches("[0-9a-f]{64}(\\.new)?");
-            if (ours && !other.equals(bundle.folder())) delete(other);
-        }
+    /** Puts a state into use, and deletes the bundles that it does not name. */
+    private void use(StoreState before, StoreState state) throws IOException {
+        if (state != before) state.write(home);
+        // Whatever else lies there, because somebody took a folder that is not the store's own, is left alone.
+        deleteAll("(?!" + state.current + "$|" + state.previous + "$)[0-9a-f]{64}(\\.new)?");
+    }
+
+    private void deleteAll(String names) {
+        File[] all = home.listFiles((folder, name) -> name.matches(names));
+        if (all != null) for (File bundle : all) delete(bundle);
     }
 
     /** Deletes a bundle's folder, as far as possible; what is left of an old one is tried again next time. */

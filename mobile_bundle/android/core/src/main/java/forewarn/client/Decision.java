@@ -5,6 +5,9 @@ import java.util.Map;
 
 /** From a row of logits to a verdict: calibration, sums over each verdict's leaves, operating points. */
 final class Decision {
+    /** Keeps log-odds finite where the model is certain. */
+    private static final double LEAST_PROBABILITY = 1e-9;
+
     private final Manifest manifest;
     private final Forewarnings forewarnings;
 
@@ -48,6 +51,15 @@ final class Decision {
             forewarning = forewarnings.find(manifest.leaves.get(best(p, Verdict.Name.SCAM)).name, locale);
         }
         return new Verdict(manifest.leaves.get(best), risk, action, p[best], manifest.version, forewarning);
+    }
+
+    /** The log-odds of scam of a row of logits, calibrated; whoever sent the message. */
+    double scamLogOdds(float[] logits) {
+        double[] p = probabilities(logits);
+        double sum = 0;
+        for (int i = 0; i < p.length; i++) if (manifest.leaves.get(i).verdict == Verdict.Name.SCAM) sum += p[i];
+        double scam = Math.min(Math.max(sum, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY);
+        return Math.log(scam) - Math.log1p(-scam);
     }
 
     /** The verdict on a message with nothing to read in it (empty, or only spaces and invisible characters). */

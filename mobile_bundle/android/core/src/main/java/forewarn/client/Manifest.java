@@ -91,14 +91,19 @@ final class Manifest {
         Map<String, String> found = new LinkedHashMap<>();
         for (Map.Entry<?, ?> entry : listed.entrySet()) {
             String name = (String) entry.getKey();
-            boolean inside = !name.isEmpty() && !name.equals(".") && !name.equals("..");
-            for (char c : new char[] {'/', '\\', ':', '\0'}) inside &= name.indexOf(c) < 0;
-            require(inside, "lists a file outside the bundle");
+            require(isFileName(name), "lists a file outside the bundle");
             String what = "has no sha256 for " + name;
             found.put(name, text(map(entry.getValue(), what).get("sha256"), what));
         }
         for (String name : REQUIRED) require(found.containsKey(name), "does not list " + name);
         return Collections.unmodifiableMap(found);
+    }
+
+    /** Whether a name is that of a file within its folder. */
+    static boolean isFileName(String name) {
+        boolean inside = !name.isEmpty() && !name.equals(".") && !name.equals("..");
+        for (char c : new char[] {'/', '\\', ':', '\0'}) inside &= name.indexOf(c) < 0;
+        return inside;
     }
 
     private List<Verdict.Name> verdicts(List<?> names) {

@@ -26,7 +26,7 @@ final class Normaliser {
     private static final CodePoints CAPITALS = new CodePoints(CharacterTables.CAPITALS);
     private static final int CAPITAL_I_WITH_DOT = 0x130;
 
-    private final List<UnaryOperator<String>> steps = new ArrayList<>();
+    private final List<UnaryOperator<Traced>> steps = new ArrayList<>();
 
     /**
      * Reads the steps of a tokenizer.json.
@@ -41,11 +41,16 @@ final class Normaliser {
 
     /** The text as the model's pieces are looked up in it. */
     String normalise(String text) {
-        for (UnaryOperator<String> step : steps) text = step.apply(text);
+        return run(Traced.untraced(text)).text;
+    }
+
+    /** As {@link #normalise}, of a text that may be traced. */
+    Traced run(Traced text) {
+        for (UnaryOperator<Traced> step : steps) text = step.apply(text);
         return text;
     }
 
-    private static UnaryOperator<String> step(Map<?, ?> step) {
+    private static UnaryOperator<Traced> step(Map<?, ?> step) {
         Object type = step.get("type");
         if ("NFKC".equals(type)) return Normaliser::nfkc;
         if ("Lowercase".equals(type)) return Normaliser::lowerCase;
@@ -57,45 +62,56 @@ final class Normaliser {
         return Normaliser::joinSpaces;
     }
 
-    private static String nfkc(String text) {
-        StringBuilder result = new StringBuilder();
+    private static Traced nfkc(Traced input) {
+        Traced.Output out = input.output();
+        String text = input.text;
         int start = 0;
         for (int i = 0, next; i < text.length(); i = next) {
             int code = text.codePointAt(i);
             next = i + Character.charCount(code);
             if (!TOO_NEW.contains(code)) continue;
-            result.append(Normalizer.normalize(text.substring(start, i), Normalizer.Form.NFKC)).appendCodePoint(code);
+            nfkc(text, start, i, out);
+            out.put(code, i);
             start = next;
         }
-        return result.append(Normalizer.normalize(text.substring(start), Normalizer.Form.NFKC)).toString();
+        nfkc(text, start, text.length(), out);
+        return out.done();
     }
 
-    private static String dropFormat(String text) {
-        StringBuilder result = new StringBuilder();
-        text.codePoints().filter(code -> !FORMAT.contains(code)).forEach(result::appendCodePoint);
-        return result.toString();
+    private static void nfkc(String text, int start, int end, Traced.Output out) {
+        if (out.isTraced()) Composition.compose(text, start, end, out);
+        else out.put(Normalizer.normalize(text.substring(start, end), Normalizer.Form.NFKC), start);
     }
 
-    private static String joinSpaces(String text) {
-        StringBuilder result = new StringBuilder();
-        boolean after = false;
-        for (int i = 0; i < text.length(); i++) {
-            // No space lies beyond U+FFFF.
-            boolean space = SPACES.contains(text.charAt(i));
-            if (!space) result.append(text.charAt(i));
-            else if (!after) result.append(' ');
-            after = space;
+    private static Traced dropFormat(Traced input) {
+        Traced.Output out = input.output();
+        for (int i = 0, code; i < input.text.length(); i += Character.charCount(code)) {
+            code = input.text.codePointAt(i);
+            if (!FORMAT.contains(code)) out.put(code, i);
         }
-        return result.toString();
+        return out.done();
     }
 
-    private static String lowerCase(String text) {
+    private static Traced joinSpaces(Traced input) {
+        Traced.Output out = input.output();
+        String text = input.text;
+        for (int i = 0; i < text.length(); i++) {
+            boolean space = SPACES.contains(text.charAt(i));
+            // Of several the last one stays.
+            boolean drop = space && i + 1 < text.length() && SPACES.contains(text.charAt(i + 1));
+            if (!drop) out.put(space ? ' ' : text.charAt(i), i);
+        }
+        return out.done();
+    }
+
+    private static Traced lowerCase(Traced input) {
         // One character at a time: over whole words Java has a final sigma, which the library has not.
-        StringBuilder result = new StringBuilder();
-        text.codePoints().forEach(code -> {
-            if (code == CAPITAL_I_WITH_DOT) result.append("i\u0307");
-            else result.appendCodePoint(CAPITALS.map(code));
-        });
-        return result.toString();
+        Traced.Output out = input.output();
+        for (int i = 0, code; i < input.text.length(); i += Character.charCount(code)) {
+            code = input.text.codePointAt(i);
+            if (code == CAPITAL_I_WITH_DOT) out.put("i\u0307", i);
+            else out.put(CAPITALS.map(code), i);
+        }
+        return out.done();
     }
 }

@@ -2,6 +2,7 @@ package forewarn.client;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 
 /**
@@ -65,8 +66,39 @@ public final class ScamClassifier {
     public Verdict score(String text, String locale, String sender) {
         String read = clean(text);
         int[] ids = tokenizer.encode(read, manifest.maxLength);
-        if (tokenizer.isEmpty(ids) || MessageText.isBlank(read)) return decision.blank();
-        return decision.decide(run(ids), locale, sender);
+        return isBlank(read, ids) ? decision.blank() : decision.decide(run(ids), locale, sender);
+    }
+
+    /** The verdict on one message with its evidence, and a forewarning in English; see the longest form. */
+    public Verdict explain(String text) {
+        return explain(text, null, null);
+    }
+
+    /** The verdict on one message with its evidence; see the longest form. */
+    public Verdict explain(String text, String locale) {
+        return explain(text, locale, null);
+    }
+
+    /**
+     * The verdict that {@link #score(String, String, String)} gives, and in {@link Verdict#evidence} the parts of the
+     * message without which it would look less like a scam.
+     *
+     * <p>It costs up to 48 more runs of the model: ask for it when somebody asks why, off the main thread.
+     *
+     * @param locale as for {@link #score(String, String)}; null is English.
+     * @param sender as for {@link #score(String, String, String)}; evidence is of the text alone.
+     */
+    public Verdict explain(String text, String locale, String sender) {
+        String read = clean(text);
+        int[] ids = tokenizer.encode(read, manifest.maxLength);
+        if (isBlank(read, ids)) return decision.blank().with(Collections.emptyList());
+        float[] logits = run(ids);
+        List<Evidence> evidence = Explanation.of(
+                text,
+                tokenizer.pieces(read, manifest.maxLength),
+                part -> decision.scamLogOdds(run(tokenizer.encode(part, manifest.maxLength))),
+                decision.scamLogOdds(logits));
+        return decision.decide(logits, locale == null ? "en" : locale, sender).with(evidence);
     }
 
     /** One verdict a message, in order, without forewarnings; see {@link #scoreBatch(List, String)}. */
@@ -99,6 +131,10 @@ public final class ScamClassifier {
     /** The model's raw logits, one a leaf; not calibrated. */
     public float[] logits(String text) {
         return run(encode(text));
+    }
+
+    private boolean isBlank(String read, int[] ids) {
+        return tokenizer.isEmpty(ids) || MessageText.isBlank(read);
     }
 
     private float[] run(int[] ids) {

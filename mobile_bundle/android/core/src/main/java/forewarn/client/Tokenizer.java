@@ -94,23 +94,37 @@ final class Tokenizer {
      * @param maxLength of a longer text the first ids are kept, so that with the frame there are this many.
      */
     int[] encode(String text, int maxLength) {
+        Pieces pieces = pieces(text, maxLength, false);
+        int[] framed = Arrays.copyOf(before, before.length + pieces.size() + after.length);
+        for (int i = 0; i < pieces.size(); i++) framed[before.length + i] = pieces.id(i);
+        System.arraycopy(after, 0, framed, before.length + pieces.size(), after.length);
+        return framed;
+    }
+
+    /**
+     * The pieces of a text, one for each id within the template's frame, and where they stand in the text, in UTF-16
+     * units.
+     *
+     * @param text as for {@link #encode}, and {@code maxLength} too.
+     */
+    Pieces pieces(String text, int maxLength) {
+        return pieces(text, maxLength, true);
+    }
+
+    private Pieces pieces(String text, int maxLength, boolean isTraced) {
         int room = maxLength - before.length - after.length;
-        Ids ids = new Ids();
+        Pieces pieces = new Pieces();
         // Special tokens are found in the raw text, before it is normalised.
         int start = 0;
         Matcher found = specialName.matcher(text);
-        while (ids.size() < room && found.find()) {
-            encodePart(text.substring(start, found.start()), room, ids);
-            ids.add(special.get(found.group()));
+        while (pieces.size() < room && found.find()) {
+            cut(text.substring(start, found.start()), start, room, isTraced, pieces);
+            pieces.add(special.get(found.group()), found.start(), found.end());
             start = found.end();
         }
-        encodePart(text.substring(start), room, ids);
-
-        int kept = Math.min(room, ids.size());
-        int[] framed = Arrays.copyOf(before, before.length + kept + after.length);
-        for (int i = 0; i < kept; i++) framed[before.length + i] = ids.get(i);
-        System.arraycopy(after, 0, framed, before.length + kept, after.length);
-        return framed;
+        cut(text.substring(start), start, room, isTraced, pieces);
+        pieces.truncate(room);
+        return pieces;
     }
 
     /** Whether the model would see nothing of a text but the template's frame. */
@@ -123,26 +137,31 @@ final class Tokenizer {
         return normaliser.normalise(text);
     }
 
-    private void encodePart(String part, int room, Ids ids) {
-        if (ids.size() >= room) return;
-        String text = normalise(part).replace(' ', space);
-        if (text.isEmpty()) return;
-        if (text.charAt(0) != space) text = space + text;
+    /** Adds the pieces of a part of a text that holds no special tokens; places count only if it is traced. */
+    private void cut(String part, int offset, int room, boolean isTraced, Pieces pieces) {
+        if (pieces.size() >= room) return;
+        int first = pieces.size();
+        Traced normalised = normaliser.run(isTraced ? Traced.of(part) : Traced.untraced(part));
+        if (normalised.text.isEmpty()) return;
+        String text = normalised.text.replace(' ', space);
+        int added = text.charAt(0) == space ? 0 : 1;
+        if (added > 0) text = space + text;
         // Words keep the mark at their start; each digit is a word of its own.
         int start = 0;
-        for (int i = 0, next; i < text.length() && ids.size() < room; i = next) {
+        for (int i = 0, next; i < text.length() && pieces.size() < room; i = next) {
             int code = text.codePointAt(i);
             next = i + Character.charCount(code);
             boolean number = NUMBERS.contains(code);
             if (i > start && (number || code == space)) {
-                model.cut(text.substring(start, i), ids);
+                model.cut(text.substring(start, i), start, pieces);
                 start = i;
             }
             if (number || next == text.length()) {
-                model.cut(text.substring(start, next), ids);
+                model.cut(text.substring(start, next), start, pieces);
                 start = next;
             }
         }
+        if (isTraced) pieces.traceFrom(first, normalised, added, offset);
     }
 
     private static int[] frame(List<?> parts, Map<?, ?> post) {

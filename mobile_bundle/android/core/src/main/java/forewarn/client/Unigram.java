@@ -41,8 +41,12 @@ final class Unigram {
         longest = length;
     }
 
-    /** Adds the ids of the best cut of a word (Viterbi); neighbouring unknown characters are one id. */
-    void cut(String word, Ids ids) {
+    /**
+     * Adds the pieces of the best cut of a word (Viterbi); neighbouring unknown characters are one piece.
+     *
+     * @param offset where the word starts in its text.
+     */
+    void cut(String word, int offset, Pieces cut) {
         Cuts cuts = new Cuts(word.length());
         for (int start = 0, next; start < word.length(); start = next) {
             next = start + Character.charCount(word.codePointAt(start));
@@ -57,14 +61,16 @@ final class Unigram {
             if (!single) cuts.offer(start, next, unknownId, unknownScore);
         }
 
-        int from = ids.size();
-        int previous = -1;
+        int from = cut.size();
+        int following = -1;
         for (int end = word.length(); end > 0; end = cuts.lastStart[end]) {
             int id = cuts.lastId[end];
-            if (id != unknownId || previous != unknownId) ids.add(id);
-            previous = id;
+            int start = offset + cuts.lastStart[end];
+            if (id == unknownId && following == unknownId) cut.extendLast(start);
+            else cut.add(id, start, offset + end);
+            following = id;
         }
-        ids.reverseFrom(from);
+        cut.reverseFrom(from);
     }
 
     /** For each position of a word the best cut that ends there: its score, its last piece, and where that starts. */

@@ -47,6 +47,8 @@ public final class Verdict {
     public final String model;
     /** What the trick is and what to do instead; null where no locale was given or there is nothing to warn of. */
     public final String forewarning;
+    /** Of {@code explain}: what made the message look like a scam, heaviest first; null of {@code score}. */
+    public final List<Evidence> evidence;
 
     Verdict(Leaf leaf, double risk, Action action, double typeScore, String model, String forewarning) {
         this.verdict = leaf.verdict;
@@ -57,6 +59,24 @@ public final class Verdict {
         this.levers = leaf.levers;
         this.model = model;
         this.forewarning = forewarning;
+        this.evidence = null;
+    }
+
+    private Verdict(Verdict verdict, List<Evidence> evidence) {
+        this.verdict = verdict.verdict;
+        this.risk = verdict.risk;
+        this.action = verdict.action;
+        this.type = verdict.type;
+        this.typeScore = verdict.typeScore;
+        this.levers = verdict.levers;
+        this.model = verdict.model;
+        this.forewarning = verdict.forewarning;
+        this.evidence = evidence;
+    }
+
+    /** The same verdict, explained. */
+    Verdict with(List<Evidence> evidence) {
+        return new Verdict(this, evidence);
     }
 
     /** The verdict in one line, for people; it holds nothing of the message. */

@@ -7,7 +7,6 @@ import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
 import java.io.File;
-import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
@@ -53,7 +52,8 @@ public class BundleStoreTest {
         File model = store.openZip(zip).file("model.onnx");
         assertTrue(model.setLastModified(0));
         assertEquals(model, store.openZip(zip).file("model.onnx"));
-        assertEquals(model, new BundleStore(home).open("folder", folder(TestFiles.BUNDLE)).file("model.onnx"));
+        BundleStore.Source folder = TestFiles.source(TestFiles.BUNDLE);
+        assertEquals(model, new BundleStore(home).open("folder", folder).file("model.onnx"));
         assertEquals(0, model.lastModified());
     }
 
@@ -79,7 +79,7 @@ public class BundleStoreTest {
         String manifest = TestFiles.bundleText("manifest.json");
         manifest = manifest.replaceFirst("\"version\": \".+\"", "\"version\": \"9.9\"");
         Files.write(new File(newer, "manifest.json").toPath(), manifest.getBytes(StandardCharsets.UTF_8));
-        assertEquals("9.9", store.open("folder", folder(newer)).version());
+        assertEquals("9.9", store.open("folder", TestFiles.source(newer)).version());
         assertFalse(old.exists());
         assertTrue(other.exists());
     }
@@ -134,7 +134,7 @@ public class BundleStoreTest {
         File inTheWay = temporary.newFile();
         BundleStore nowhere = new BundleStore(new File(inTheWay, "home"));
         Exception error = assertThrows(
-                ForewarnException.class, () -> nowhere.open("folder", folder(TestFiles.BUNDLE)));
+                ForewarnException.class, () -> nowhere.open("folder", TestFiles.source(TestFiles.BUNDLE)));
         assertTrue(error.getMessage(), error.getMessage().contains("cannot be written; free some space"));
     }
 
@@ -153,10 +153,6 @@ public class BundleStoreTest {
         assertTrue(error.getMessage(), error.getMessage().contains(reason));
         assertTrue(error.getMessage(), error.getMessage().startsWith("bundle " + zip + ": "));
         assertFalse(error.getMessage(), error.getMessage().contains("\n"));
-    }
-
-    private static BundleStore.Source folder(File folder) {
-        return name -> new FileInputStream(new File(folder, name));
     }
 
     private File zip(File folder, String prefix) throws IOException {

@@ -34,7 +34,10 @@ public class BundleTest {
 
     @Test
     public void oneFlippedBitInAnyFileIsRefusedWhereverItIs() throws IOException {
-        File folder = TestFiles.copyTo(temporary.newFolder());
+        for (File bundle : TestFiles.BUNDLES) aFlippedBitIsRefused(TestFiles.copy(bundle, temporary.newFolder()));
+    }
+
+    private static void aFlippedBitIsRefused(File folder) throws IOException {
         for (String name : LISTED) {
             long last = new File(folder, name).length() - 1;
             for (long place : new long[] {0, last / 2, last}) {

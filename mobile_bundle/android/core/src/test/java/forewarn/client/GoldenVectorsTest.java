@@ -4,6 +4,7 @@ import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
+import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -19,18 +20,22 @@ public class GoldenVectorsTest {
 
     @Test
     public void theirLogitsGiveTheirVerdicts() {
-        ScamClassifier classifier = new ScamClassifier(BUNDLE, goldenLogits());
-        GoldenVectors report = GoldenVectors.check(classifier, VECTORS);
-        assertEquals(Collections.emptyList(), report.failures);
-        // The vectors' logits are rounded to five digits.
-        assertTrue("risk " + report.worstRisk, report.worstRisk < 1e-5);
+        for (File folder : TestFiles.BUNDLES) {
+            Bundle bundle = Bundle.open(folder);
+            ScamClassifier classifier = new ScamClassifier(bundle, goldenLogits(folder));
+            GoldenVectors report = GoldenVectors.check(classifier, bundle.read("vectors.jsonl"));
+            assertEquals(Collections.emptyList(), report.failures);
+            assertTrue(folder + ": only " + report.count, report.count >= 50);
+            // The vectors' logits are rounded to five digits.
+            assertTrue(folder + ": risk " + report.worstRisk, report.worstRisk < 1e-5);
+        }
     }
 
     @Test
     public void aBatchGivesEachTextTheVerdictThatItHasAlone() {
         ScamClassifier classifier = new ScamClassifier(BUNDLE, goldenLogits());
         List<String> texts = new ArrayList<>();
-        for (Map<?, ?> vector : golden()) texts.add((String) vector.get("text"));
+        for (Map<?, ?> vector : golden(TestFiles.BUNDLE)) texts.add((String) vector.get("text"));
         List<Verdict> batch = classifier.scoreBatch(texts, "de");
         assertEquals(texts.size(), batch.size());
         for (int i = 0; i < texts.size(); i++) {
@@ -61,17 +66,22 @@ public class GoldenVectorsTest {
         assertThrows(BundleException.class, () -> GoldenVectors.check(classifier, new byte[0]));
     }
 
-    static List<Map<?, ?>> golden() {
+    private static List<Map<?, ?>> golden(File bundle) {
         List<Map<?, ?>> vectors = new ArrayList<>();
-        for (String line : TestFiles.bundleText("vectors.jsonl").split("\n")) vectors.add((Map<?, ?>) Json.parse(line));
+        String lines = TestFiles.text(new File(bundle, "vectors.jsonl").toPath());
+        for (String line : lines.split("\n")) vectors.add((Map<?, ?>) Json.parse(line));
         return vectors;
     }
 
-    /** Gives the logits that stand in the vectors, by ids; of other ids those of the first vector. */
     static Model goldenLogits() {
+        return goldenLogits(TestFiles.BUNDLE);
+    }
+
+    /** Gives the logits that stand in the vectors, by ids; of other ids those of the first vector. */
+    private static Model goldenLogits(File bundle) {
         Map<List<?>, float[]> byIds = new HashMap<>();
         float[][] first = new float[1][];
-        for (Map<?, ?> vector : golden()) {
+        for (Map<?, ?> vector : golden(bundle)) {
             List<?> row = (List<?>) vector.get("logits");
             float[] logits = new float[row.size()];
             for (int i = 0; i < logits.length; i++) logits[i] = ((Double) row.get(i)).floatValue();

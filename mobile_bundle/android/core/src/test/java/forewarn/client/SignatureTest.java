@@ -6,14 +6,12 @@ import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
 import java.io.File;
-import java.io.FileInputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
-import java.security.Signature;
 import java.util.Arrays;
 import java.util.Base64;
 import org.junit.Before;
@@ -33,35 +31,33 @@ public class SignatureTest {
     public void sign() throws IOException, GeneralSecurityException {
         key = KeyPairGenerator.getInstance("Ed25519").generateKeyPair();
         folder = TestFiles.copyTo(temporary.newFolder());
-        Signature signer = Signature.getInstance("Ed25519");
-        signer.initSign(key.getPrivate());
-        signer.update(Files.readAllBytes(folder.toPath().resolve("manifest.json")));
+        TestFiles.sign(folder, key.getPrivate());
         signature = folder.toPath().resolve("manifest.sig");
-        Files.write(signature, signer.sign());
     }
 
     @Test
     public void aSignedBundleOpensWithItsKeyAndWithoutOne() {
-        assertEquals(Bundle.open(folder).version(), Bundle.open(folder, pinned(key)).version());
+        assertEquals(Bundle.open(folder).version(), Bundle.open(folder, TestFiles.pinned(key)).version());
     }
 
     @Test
     public void aStoreKeepsOnlyWhatIsSignedWithItsKey() throws IOException, GeneralSecurityException {
         File home = temporary.newFolder();
-        BundleStore.Source source = name -> new FileInputStream(new File(folder, name));
-        Bundle bundle = new BundleStore(home, pinned(key)).open("folder", source);
+        BundleStore.Source source = TestFiles.source(folder);
+        Bundle bundle = new BundleStore(home, TestFiles.pinned(key)).open("folder", source);
         assertEquals(Bundle.open(folder).version(), bundle.version());
         KeyPair other = KeyPairGenerator.getInstance("Ed25519").generateKeyPair();
-        assertThrows(BundleException.class, () -> new BundleStore(home, pinned(other)).open("folder", source));
+        BundleStore foreign = new BundleStore(home, TestFiles.pinned(other));
+        assertThrows(BundleException.class, () -> foreign.open("folder", source));
         Files.delete(signature);
-        assertThrows(BundleException.class, () -> new BundleStore(home, pinned(key)).open("folder", source));
+        assertThrows(BundleException.class, () -> new BundleStore(home, TestFiles.pinned(key)).open("folder", source));
         assertThrows(ForewarnException.class, () -> new BundleStore(home, null));
     }
 
     @Test
     public void anotherKeyIsRefused() throws GeneralSecurityException {
         KeyPair other = KeyPairGenerator.getInstance("Ed25519").generateKeyPair();
-        refused(pinned(other), "is not signed with this key");
+        refused(TestFiles.pinned(other), "is not signed with this key");
     }
 
     @Test
@@ -71,11 +67,11 @@ public class SignatureTest {
             byte[] wrong = right.clone();
             wrong[i] ^= 1;
             Files.write(signature, wrong);
-            refused(pinned(key), "is not signed with this key");
+            refused(TestFiles.pinned(key), "is not signed with this key");
         }
         for (byte[] wrong : new byte[][] {{}, Arrays.copyOf(right, 63), Arrays.copyOf(right, 65), new byte[64]}) {
             Files.write(signature, wrong);
-            refused(pinned(key), "is not signed with this key");
+            refused(TestFiles.pinned(key), "is not signed with this key");
         }
     }
 
@@ -85,13 +81,13 @@ public class SignatureTest {
         String changed = TestFiles.text(manifest).replaceFirst("\"threshold\": 0[.]\\d+", "\"threshold\": 0.999999");
         Files.write(manifest, changed.getBytes());
         Bundle.open(folder);
-        refused(pinned(key), "is not signed with this key");
+        refused(TestFiles.pinned(key), "is not signed with this key");
     }
 
     @Test
     public void anUnsignedBundleIsRefused() throws IOException {
         Files.delete(signature);
-        refused(pinned(key), "is not signed (no manifest.sig)");
+        refused(TestFiles.pinned(key), "is not signed (no manifest.sig)");
     }
 
     @Test
@@ -125,12 +121,6 @@ public class SignatureTest {
         BundleException error = assertThrows(reason, BundleException.class, () -> Bundle.open(folder, publicKey));
         assertTrue(error.getMessage(), error.getMessage().contains(reason));
         assertFalse(error.getMessage(), error.getMessage().contains("\n"));
-    }
-
-    /** The public key as `forewarn bundle keygen` prints it. */
-    private static String pinned(KeyPair pair) {
-        byte[] encoded = pair.getPublic().getEncoded();
-        return Base64.getEncoder().encodeToString(Arrays.copyOfRange(encoded, encoded.length - 32, encoded.length));
     }
 
     private static byte[] hex(String text) {

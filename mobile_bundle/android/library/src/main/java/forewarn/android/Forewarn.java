@@ -8,7 +8,10 @@ import forewarn.client.Bundle;
 import forewarn.client.BundleException;
 import forewarn.client.BundleStore;
 import forewarn.client.ForewarnException;
+import forewarn.client.HttpRelease;
+import forewarn.client.Release;
 import forewarn.client.ScamClassifier;
+import forewarn.client.Updated;
 import java.io.File;
 
 /** Makes a bundle ready to score on this phone. Call it off the main thread: opening takes a moment. */
@@ -21,7 +24,8 @@ public final class Forewarn {
     private Forewarn() {}
 
     /**
-     * The classifier of the bundle in the app's assets, one a process.
+     * The classifier of the bundle in the app's assets, or of the newer one that {@link #update} brought; one a process
+     * and bundle, so ask for it again after an update.
      *
      * @throws BundleException if the app brings no bundle, or a damaged one.
      * @throws ForewarnException if there is no space for it.
@@ -32,7 +36,7 @@ public final class Forewarn {
     }
 
     /**
-     * The bundle in the app's assets, checked.
+     * The bundle in the app's assets, or the newer one that {@link #update} brought, checked.
      *
      * <p>Assets have no path, so the first call after an install or an update copies it to where backups leave it
      * out, and deletes an older one.
@@ -42,8 +46,48 @@ public final class Forewarn {
      */
     public static Bundle bundle(Context context) {
         AssetManager assets = context.getAssets();
-        BundleStore store = new BundleStore(home(context, "assets"));
-        return store.open("assets/" + ASSETS, name -> assets.open(ASSETS + "/" + name));
+        return store(context).open("assets/" + ASSETS, name -> assets.open(ASSETS + "/" + name));
+    }
+
+    /**
+     * Brings the bundle to the latest version of a release, over HTTP. {@link #classifier(Context)} gives the new one
+     * from then on; the one before is kept for {@link #rollback}. See {@link #update(Context, Release, String)}.
+     *
+     * @param url of the folder that {@code forewarn bundle pack} made; the app needs the INTERNET permission.
+     * @param publicKey the Ed25519 key that must have signed it, in base64, as {@code forewarn bundle keygen} prints
+     *     it; pin it in the app.
+     */
+    public static Updated update(Context context, String url, String publicKey) {
+        return update(context, new HttpRelease(url), publicKey);
+    }
+
+    /**
+     * As {@link #update(Context, String, String)}, with the app's own HTTP client. It may run every day: where nothing
+     * is newer it fetches the index alone. What changed is fetched and checked, and the model loaded once, before
+     * anything is replaced; where anything fails, the old bundle stays.
+     *
+     * @throws BundleException if what came is damaged, not signed with the key, or cannot be used on this phone.
+     * @throws ForewarnException if something cannot be fetched, there is no space, the key is none, or this phone
+     *     cannot check Ed25519 signatures.
+     */
+    public static Updated update(Context context, Release release, String publicKey) {
+        bundle(context); // what the app brings is what differences start from
+        Updated done = store(context).update(release, publicKey, Forewarn::tryOut);
+        if (done.isChanged) forgetShared();
+        return done;
+    }
+
+    /**
+     * Puts the bundle back that the last {@link #update} replaced; {@link #classifier(Context)} gives it from then on.
+     *
+     * @return the version that is there now.
+     * @throws BundleException if it is damaged; nothing is changed then.
+     * @throws ForewarnException if none is kept.
+     */
+    public static String rollback(Context context) {
+        String version = store(context).rollback().version();
+        forgetShared();
+        return version;
     }
 
     /**
@@ -76,6 +120,22 @@ public final class Forewarn {
         }
     }
 
+    /** Loads a bundle's model and runs it once, so that one that cannot run here is found before it is put into use. */
+    private static void tryOut(Bundle bundle) {
+        turnTelemetryOff();
+        try (OnnxModel model = new OnnxModel(bundle.file("model.onnx"))) {
+            new ScamClassifier(bundle, model);
+        }
+    }
+
+    /**
+     * The next one who asks gets another classifier. Whoever holds the old one goes on with it, so its model is not
+     * closed, and keeps its memory until the process ends.
+     */
+    private static synchronized void forgetShared() {
+        shared = null;
+    }
+
     /**
      * ONNX Runtime's official builds send usage events and a device's id to their maker unless they find this variable
      * while they are loaded; {@code setTelemetry(false)} comes too late for the first of them.
@@ -86,6 +146,10 @@ public final class Forewarn {
         } catch (ErrnoException e) {
             throw new ForewarnException("ONNX Runtime's telemetry cannot be turned off, so it is not used; try again");
         }
+    }
+
+    private static BundleStore store(Context context) {
+        return new BundleStore(home(context, "assets"));
     }
 
     private static File home(Context context, String name) {

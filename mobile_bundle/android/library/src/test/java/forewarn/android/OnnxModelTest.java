@@ -16,6 +16,7 @@ import forewarn.client.Verdict;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -63,15 +64,23 @@ public class OnnxModelTest {
 
     @Test
     public void everyGoldenVectorIsGiven() {
-        GoldenVectors report = GoldenVectors.check(classifier, BUNDLE.read("vectors.jsonl"));
+        everyVectorIsGiven("standard", BUNDLE, classifier);
+        Bundle nano = Bundle.open(TestFiles.NANO);
+        try (OnnxModel small = new OnnxModel(nano.file("model.onnx"))) {
+            everyVectorIsGiven("nano", nano, new ScamClassifier(nano, small));
+        }
+    }
+
+    private static void everyVectorIsGiven(String name, Bundle bundle, ScamClassifier classifier) {
+        GoldenVectors report = GoldenVectors.check(classifier, bundle.read("vectors.jsonl"));
         assertEquals(Collections.emptyList(), report.failures);
         assertTrue("only " + report.count, report.count >= 50);
         System.out.printf(
-                Locale.ROOT, "%n%d golden vectors: farthest logit %.1e, farthest risk %.1e; %s%n",
-                report.count, report.worstLogit, report.worstRisk, times());
+                Locale.ROOT, "%n%s: %d golden vectors: farthest logit %.1e, farthest risk %.1e; %s%n",
+                name, report.count, report.worstLogit, report.worstRisk, times(classifier));
     }
 
-    private static String times() {
+    private static String times(ScamClassifier classifier) {
         long[] times = new long[200];
         for (int i = 0; i < times.length; i++) {
             long start = System.nanoTime();
@@ -135,9 +144,14 @@ public class OnnxModelTest {
 
     @Test
     public void aDamagedBundleIsRefusedBeforeItsModelIsLoaded() throws IOException {
-        File folder = TestFiles.copyTo(temporary.newFolder());
-        Files.write(new File(folder, "model.onnx").toPath(), new byte[] {8, 10});
-        assertThrows(BundleException.class, () -> Bundle.open(folder));
+        for (File bundle : TestFiles.BUNDLES) {
+            File folder = TestFiles.copy(bundle, temporary.newFolder());
+            Path file = new File(folder, "model.onnx").toPath();
+            byte[] content = Files.readAllBytes(file);
+            content[content.length / 3] ^= 1;
+            Files.write(file, content);
+            assertThrows(BundleException.class, () -> Bundle.open(folder));
+        }
     }
 
     @Test

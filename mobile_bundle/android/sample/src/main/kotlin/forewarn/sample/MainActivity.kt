@@ -35,9 +35,11 @@ class MainActivity : Activity() {
     }
 
     private fun check(text: String): String {
-        val verdict = Forewarn.classifier(this).score(text, Locale.getDefault().toLanguageTag())
+        val verdict = Forewarn.classifier(this).explain(text, Locale.getDefault().toLanguageTag())
         if (verdict.action == Verdict.Action.ALLOW) return "Nothing to warn of."
-        return "${verdict.type}, risk ${(100 * verdict.risk).toInt()} %\n\n${verdict.forewarning ?: ""}"
+        val because = verdict.evidence.joinToString { "\u201c${it.text}\u201d" }
+        val type = "${verdict.type}, risk ${(100 * verdict.risk).toInt()} %"
+        return "$type\n\n${verdict.forewarning ?: ""}\n\nBecause of: $because"
     }
 
     /** Whether this phone gives what every other platform gives; once on each new kind of device. */
