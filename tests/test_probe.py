@@ -190,6 +190,7 @@ def test_the_command_prints_and_writes_every_figure(encoder, tmp_path, capsys, m
     assert set(found["zero_shot"]) == {*LANGUAGES} | means
     assert set(found["few_shot"]) == {f"{shots} rows of {LEAF}" for shots in SHOTS}
     assert len(found["few_shot"][f"20 rows of {LEAF}"]["elsewhere"]["auroc"]) == 1
+    assert 0 <= found["few_shot"][f"20 rows of {LEAF}"]["leaf"]["leaf_accuracy"][0] <= 1
     assert len(found["zero_shot"]["th"]["auroc"]) == 1
     assert "th, seed 1: recall at 1 %" in capsys.readouterr().out
 

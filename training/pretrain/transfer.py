@@ -155,11 +155,10 @@ def short_finetune(
     model.eval()
 
 
-def scores(model: PreTrainedModel, tokenizer: Tokenizer, rows: list[Row], taxonomy: Taxonomy) -> np.ndarray:
-    """Probability of scam, (rows,)."""
+def read(model: PreTrainedModel, tokenizer: Tokenizer, rows: list[Row], taxonomy: Taxonomy) -> np.ndarray:
+    """Logits of rows as they are, (rows, leaves)."""
     with torch.autocast(model.device.type, torch.bfloat16, enabled=has_fast_bf16()):
-        logits = all_logits(model, MessageDataset(rows, tokenizer, taxonomy))
-    return scam_probability(logits.numpy(), taxonomy)
+        return all_logits(model, MessageDataset(rows, tokenizer, taxonomy)).float().numpy()
 
 
 def zero_shot(
@@ -209,8 +208,8 @@ def few_shot(
 
     Returns:
         "N rows of LEAF" -> {"leaf": figures of that leaf against honest rows, "elsewhere": of all other scams}, each
-        with "rows" and a seed each "recall_at_1pct", "recall_near_1pct", "auroc", and "recall" and "false_alarms" at
-        the threshold of 1 % false alarms elsewhere.
+        with "rows" and a seed each "recall_at_1pct", "recall_near_1pct", "auroc", "leaf_accuracy" (scams whose
+        likeliest scam leaf is theirs), and "recall" and "false_alarms" at the threshold of 1 % false alarms elsewhere.
     """
     result: dict[str, Any] = {}
     for shots in SHOTS:
@@ -274,20 +273,26 @@ def _run(
 
     `parts_of` says which parts a row belongs to, once it is known whether it is a scam.
     """
-    is_scam = truths([row.label for row in task.test], taxonomy)[0]
+    is_scam, _, leaf = truths([row.label for row in task.test], taxonomy)
     test = [row for row, scam in zip(task.test, is_scam, strict=True) if scam >= 0]
-    truth = is_scam[is_scam >= 0] == 1
+    truth, leaf = is_scam[is_scam >= 0] == 1, leaf[is_scam >= 0]
+    known = truth & (leaf >= 0)
+    tricks = np.array(taxonomy.indices("scam"))
     belongs = [parts_of(row, bool(scam)) for row, scam in zip(test, truth, strict=True)]
     masks = {name: np.array([name in names for names in belongs], dtype=bool) for name in parts}
     result: dict[str, Any] = {name: {"rows": int(mask.sum())} for name, mask in masks.items()}
     for seed in seeds:
         model = fresh(seed)
         short_finetune(model, tokenizer, task.train, steps, seed, taxonomy)
-        risk = scores(model, tokenizer, test, taxonomy)
+        logits = read(model, tokenizer, test, taxonomy)
+        risk = scam_probability(logits, taxonomy)
+        named = tricks[logits[:, tricks].argmax(axis=1)] == leaf
         elsewhere = masks.get("elsewhere")
         threshold = None if elsewhere is None else threshold_at_fpr(risk[elsewhere], truth[elsewhere], 0.01)
         for name, mask in masks.items():
             figures = _figures(risk[mask], truth[mask], threshold)
+            if (mask & known).any():
+                figures["leaf_accuracy"] = float(named[mask & known].mean())
             for figure, value in figures.items():
                 result[name].setdefault(figure, []).append(value)
             log(f"{task.name}, {name}, seed {seed}: {_in_words(figures)}")
@@ -311,6 +316,8 @@ def _in_words(figures: dict[str, float]) -> str:
         f"recall at 1 % {figures['recall_at_1pct']:.3f}, near it {figures['recall_near_1pct']:.3f}, "
         f"AUROC {figures['auroc']:.3f}"
     )
+    if "leaf_accuracy" in figures:
+        words += f", right leaf {figures['leaf_accuracy']:.3f}"
     if "recall" in figures:
         words += f"; at the others' threshold {figures['recall']:.3f}, false alarms {figures['false_alarms']:.3f}"
     return words
