@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { BUNDLE, bundleFiles, bundleText, goldenTexts } from "../../web/tests/helpers.js";
+import { BUNDLE, bundleFiles, bundleText, goldenTexts, NANO } from "../../web/tests/helpers.js";
 import { files as expoFiles } from "../dist/expo.js";
 import { files as fsFiles, readFromAssets } from "../dist/fs.js";
 import { BundleError, checkVectors, load, readFromFolder, setSha256 } from "../dist/index.js";
@@ -22,13 +22,15 @@ const ways = {
   "an Android app's assets": () => load(readFromAssets("standard")),
   "memory": () => load(bundleFiles()),
   "memory, the model by its path": () => load(bundleFiles(), { modelPath: `${BUNDLE}/model.onnx` }),
+  "nano's folder": () => load(readFromFolder(fsFiles, NANO)),
 };
 
-test.each(Object.entries(ways))("all golden vectors hold, from %s", async (_way, open) => {
+test.each(Object.entries(ways))("all golden vectors hold, from %s", async (way, open) => {
   const classifier = await open();
-  const report = await checkVectors(classifier, bundleText("vectors.jsonl"));
+  const bundle = way.startsWith("nano") ? NANO : BUNDLE;
+  const report = await checkVectors(classifier, bundleText("vectors.jsonl", bundle));
   expect(report.failures).toEqual([]);
-  expect(report.count).toBe(goldenTexts().length);
+  expect(report.count).toBe(goldenTexts(bundle).length);
   console.log(`worst logit ${report.worstLogit.toPrecision(2)}, worst risk ${report.worstRisk.toPrecision(2)}`);
   await classifier.release();
 });

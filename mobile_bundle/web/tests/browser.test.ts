@@ -11,7 +11,7 @@ import { delimiter, extname, join } from "node:path";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import type * as web from "../src/web.js";
-import { BUNDLE, bundleText, figures, goldenTexts, readFixture, WEB } from "./helpers.js";
+import { BUNDLE, bundleText, figures, goldenTexts, NANO, readFixture, WEB } from "./helpers.js";
 import { makeRelease, sums, type Release } from "./release.js";
 
 declare global {
@@ -79,13 +79,13 @@ afterEach(async () => {
   await stopServer();
 });
 
-/** The site: the page, the script and its WebAssembly, the bundle, a copy with one bit flipped, and signed releases. */
+/** The site: the page, the script and its WebAssembly, the bundles, a copy with one bit flipped, and signed releases. */
 async function content(path: string): Promise<Buffer> {
   if (/^\/(?:first|second|release)\//.test(path)) return readFile(join(release.folder, path));
   const [folder, name] = path.slice(1).split("/") as [string, string | undefined];
   if (name === undefined) return readFile(join(WEB, SCRIPTS.includes(folder) ? "dist" : "tests/page", folder));
-  if (folder !== "standard" && folder !== "damaged") throw new Error("not here");
-  const data = await readFile(join(BUNDLE, name));
+  if (!["standard", "nano", "damaged"].includes(folder)) throw new Error("not here");
+  const data = await readFile(join(folder === "nano" ? NANO : BUNDLE, name));
   if (folder === "damaged" && name === "model.onnx") data[data.length >> 1]! ^= 1;
   return data;
 }
@@ -120,21 +120,24 @@ async function cutNetwork(): Promise<void> {
   requests.length = 0;
 }
 
-test("in a page: all golden vectors with the network cut", async () => {
-  const loadMs = await page.evaluate(async () => {
+test.each([
+  ["standard", BUNDLE],
+  ["nano", NANO],
+])("in a page: all golden vectors of %s with the network cut", async (name, bundle) => {
+  const loadMs = await page.evaluate(async (name) => {
     const start = performance.now();
-    Object.assign(window, { classifier: await window.forewarn.load("standard") });
+    Object.assign(window, { classifier: await window.forewarn.load(name) });
     return performance.now() - start;
-  });
+  }, name);
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
   await cutNetwork();
 
   const report = await page.evaluate(
     (vectors) => window.forewarn.checkVectors((window as any).classifier, vectors),
-    bundleText("vectors.jsonl"),
+    bundleText("vectors.jsonl", bundle),
   );
   expect(report.failures).toEqual([]);
-  expect(report.count).toBe(goldenTexts().length);
+  expect(report.count).toBe(goldenTexts(bundle).length);
   expect(requests).toEqual([]);
 
   const times = await page.evaluate(async (texts) => {
@@ -145,8 +148,8 @@ test("in a page: all golden vectors with the network cut", async () => {
       times.push(performance.now() - start);
     }
     return times;
-  }, goldenTexts());
-  console.log(figures(`Chromium ${browser.version()}`, report, loadMs, times));
+  }, goldenTexts(bundle));
+  console.log(figures(`Chromium ${browser.version()}, ${name}`, report, loadMs, times));
 });
 
 test("in a worker: all golden vectors with the network cut", async () => {

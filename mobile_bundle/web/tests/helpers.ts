@@ -3,23 +3,24 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { VectorReport } from "../src/index.js";
 
-/** The package's folder and the bundle that ships beside it. */
+/** The package's folder, and the bundles that ship beside it. */
 export const WEB = fileURLToPath(new URL("..", import.meta.url));
 export const BUNDLE = fileURLToPath(new URL("../../standard", import.meta.url));
+export const NANO = fileURLToPath(new URL("../../nano", import.meta.url));
 
-/** A file of the shipped bundle, as text. */
-export function bundleText(name: string): string {
-  return readFileSync(`${BUNDLE}/${name}`, "utf8");
+/** A file of a shipped bundle, as text. */
+export function bundleText(name: string, bundle = BUNDLE): string {
+  return readFileSync(`${bundle}/${name}`, "utf8");
 }
 
-/** The shipped bundle in memory, to damage or to pass on. */
-export function bundleFiles(): Map<string, Uint8Array> {
-  return new Map(readdirSync(BUNDLE).map((name) => [name, new Uint8Array(readFileSync(`${BUNDLE}/${name}`))]));
+/** A shipped bundle in memory, to damage or to pass on. */
+export function bundleFiles(bundle = BUNDLE): Map<string, Uint8Array> {
+  return new Map(readdirSync(bundle).map((name) => [name, new Uint8Array(readFileSync(`${bundle}/${name}`))]));
 }
 
-/** The texts of the shipped bundle's golden vectors. */
-export function goldenTexts(): string[] {
-  return bundleText("vectors.jsonl")
+/** The texts of a shipped bundle's golden vectors. */
+export function goldenTexts(bundle = BUNDLE): string[] {
+  return bundleText("vectors.jsonl", bundle)
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line).text);

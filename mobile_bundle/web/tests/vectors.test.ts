@@ -3,15 +3,17 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkVectors, LOGIT_TOLERANCE, type ScamClassifier } from "../src/index.js";
 import * as node from "../src/node.js";
 import * as web from "../src/web.js";
-import { BUNDLE, bundleFiles, bundleText, figures, goldenTexts } from "./helpers.js";
+import { BUNDLE, bundleFiles, bundleText, figures, goldenTexts, NANO } from "./helpers.js";
 
 const runtimes = {
-  "onnxruntime-node, from a folder": () => node.load(BUNDLE),
-  "onnxruntime-node, from a file: URL": () => node.load(pathToFileURL(BUNDLE)),
-  "onnxruntime-web in Node, from memory": () => web.load(bundleFiles()),
+  "onnxruntime-node, from a folder": { bundle: BUNDLE, open: () => node.load(BUNDLE) },
+  "onnxruntime-node, from a file: URL": { bundle: BUNDLE, open: () => node.load(pathToFileURL(BUNDLE)) },
+  "onnxruntime-web in Node, from memory": { bundle: BUNDLE, open: () => web.load(bundleFiles()) },
+  "onnxruntime-node, nano": { bundle: NANO, open: () => node.load(NANO) },
+  "onnxruntime-web in Node, nano": { bundle: NANO, open: () => web.load(bundleFiles(NANO)) },
 };
 
-describe.each(Object.entries(runtimes))("%s", (name, open) => {
+describe.each(Object.entries(runtimes))("%s", (name, { bundle, open }) => {
   let classifier: ScamClassifier;
   let loadMs: number;
   beforeAll(async () => {
@@ -22,12 +24,12 @@ describe.each(Object.entries(runtimes))("%s", (name, open) => {
   afterAll(() => classifier.release());
 
   test("all golden vectors: ids and verdicts exactly, logits closely", async () => {
-    const report = await checkVectors(classifier, bundleText("vectors.jsonl"));
+    const report = await checkVectors(classifier, bundleText("vectors.jsonl", bundle));
     expect(report.failures).toEqual([]);
-    expect(report.count).toBe(goldenTexts().length);
+    expect(report.count).toBe(goldenTexts(bundle).length);
 
     const times: number[] = [];
-    for (const text of goldenTexts()) {
+    for (const text of goldenTexts(bundle)) {
       const start = performance.now();
       await classifier.score(text);
       times.push(performance.now() - start);
@@ -36,7 +38,7 @@ describe.each(Object.entries(runtimes))("%s", (name, open) => {
   });
 
   test("a batch gives each text the verdict that it has alone, also when asked for at once", async () => {
-    const texts = goldenTexts().slice(0, 20);
+    const texts = goldenTexts(bundle).slice(0, 20);
     const batch = await classifier.scoreBatch(texts);
     const atOnce = await Promise.all(texts.map((text) => classifier.score(text)));
     const single = [];
