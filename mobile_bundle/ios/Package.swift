@@ -41,5 +41,9 @@ let package = Package(
     platforms: [.iOS(.v15), .macOS(.v12)],
     products: [.library(name: "Forewarn", targets: ["Forewarn"])]
         + (hasOnnxRuntime ? [.library(name: "ForewarnONNX", targets: ["ForewarnONNX"])] : []),
-    targets: [.target(name: "Forewarn")] + (hasOnnxRuntime ? onnxTargets : []) + binaries + cryptography + tests
+    targets: [
+        // zlib is part of Apple's SDKs.
+        .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
+        .target(name: "Forewarn", dependencies: ["CZlib"]),
+    ] + (hasOnnxRuntime ? onnxTargets : []) + binaries + cryptography + tests
 )

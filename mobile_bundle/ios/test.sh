@@ -5,7 +5,7 @@
 # (3.4 GB; made on the first run). Where that cannot be, a line says so and nothing is tested.
 set -euo pipefail
 root=${XDG_CACHE_HOME:-$HOME/.cache}/forewarn/trixie
-packages="swiftlang libonnxruntime-dev libssl-dev libc6-dev libstdc++-14-dev libxml2-dev"
+packages="swiftlang libonnxruntime-dev libssl-dev zlib1g-dev libc6-dev libstdc++-14-dev libxml2-dev"
 
 skip() {
   echo "the iOS client was not tested: $1" >&2
@@ -41,11 +41,16 @@ elif ! chroot "$root" dpkg --status $packages > /dev/null 2>&1; then
   install_into "$root" > "$root.log" 2>&1 || skip "its packages cannot be installed ($root.log says why)"
 fi
 
-# The same layout as here, since the tests find the bundle by where they lie.
+# A release to update from, packed and signed with the program that developers use.
+python=${PYTHON:-.venv/bin/python}
+"$python" -c 'import cryptography' 2> /dev/null || "$python" -m pip install --quiet -c constraints.txt -e '.[bundle]'
+"$python" mobile_bundle/ios/scripts/make_release.py > /dev/null
+
+# The same layout as here, since the tests find the bundles by where they lie.
 target=$root/srv/forewarn/mobile_bundle
 mkdir -p "$target/ios" "$target/web/tests"
-rm -rf "$target/standard" "$target/ios/Package.swift" "$target/ios/Sources" "$target/ios/Tests"
-cp -a mobile_bundle/standard "$target/"
+rm -rf "$target/standard" "$target/nano" "$target/ios/Package.swift" "$target/ios/Sources" "$target/ios/Tests"
+cp -a mobile_bundle/standard mobile_bundle/nano "$target/"
 cp -a mobile_bundle/ios/Package.swift mobile_bundle/ios/Sources mobile_bundle/ios/Tests "$target/ios/"
 cp -a mobile_bundle/web/tests/fixture.json "$target/web/tests/"
 

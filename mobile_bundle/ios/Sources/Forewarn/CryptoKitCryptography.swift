@@ -20,4 +20,12 @@ extension ModelBundle {
         try self.init(at: folder, publicKey: publicKey, cryptography: .system)
     }
 }
+
+extension BundleStore {
+    /// A store whose bundles are checked with the system's cryptography; see
+    /// `init(at:shipped:publicKey:cryptography:)`.
+    public init(at home: URL, shipped: URL? = nil, publicKey: String) {
+        self.init(at: home, shipped: shipped, publicKey: publicKey, cryptography: .system)
+    }
+}
 #endif

@@ -15,4 +15,9 @@ public struct Cryptography: Sendable {
         self.sha256 = sha256
         self.isSigned = isSigned
     }
+
+    /// The SHA-256 of some data as the manifest has it.
+    func hexSHA256(_ data: Data) -> String {
+        sha256(data).map { String(format: "%02x", $0) }.joined()
+    }
 }

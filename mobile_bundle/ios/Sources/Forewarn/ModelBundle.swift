@@ -3,7 +3,7 @@ import Foundation
 /// A checked bundle: a folder whose manifest and files are those that `forewarn export` wrote.
 public struct ModelBundle: Sendable {
     /// The file beside the manifest that holds its signature: 64 raw bytes.
-    private static let signatureName = "manifest.sig"
+    static let signatureName = "manifest.sig"
     private static let again = "copy or download the bundle again"
 
     /// Where it is.
@@ -23,16 +23,21 @@ public struct ModelBundle: Sendable {
     public init(at folder: URL, publicKey: String? = nil, cryptography: Cryptography) throws {
         self.folder = folder
         self.cryptography = cryptography
-        guard let head = ModelBundle.content(of: Manifest.name, in: folder) else {
-            throw ModelBundle.error(folder, "has no \(Manifest.name); this is not a forewarn bundle")
-        }
-        if let publicKey { try ModelBundle.checkSignature(of: head, in: folder, publicKey, cryptography) }
-        do {
-            manifest = try Manifest.parse(head)
-        } catch ForewarnError.bundle(let message) {
-            throw ModelBundle.error(folder, message)
-        }
+        manifest = try ModelBundle.manifest(in: folder, publicKey: publicKey, cryptography: cryptography)
         for name in manifest.files.keys.sorted() { _ = try read(name) }
+    }
+
+    /// The manifest of a folder whose other files are not looked at; see `init`.
+    static func manifest(in folder: URL, publicKey: String?, cryptography: Cryptography) throws -> Manifest {
+        guard let head = content(of: Manifest.name, in: folder) else {
+            throw error(folder, "has no \(Manifest.name); this is not a forewarn bundle")
+        }
+        if let publicKey { try checkSignature(of: head, in: folder, publicKey, cryptography) }
+        do {
+            return try Manifest.parse(head)
+        } catch ForewarnError.bundle(let message) {
+            throw error(folder, message)
+        }
     }
 
     /// Version of the model.
@@ -58,8 +63,7 @@ public struct ModelBundle: Sendable {
         guard let content = ModelBundle.content(of: name, in: folder) else {
             throw ModelBundle.error(folder, "\(name) is missing; \(ModelBundle.again)")
         }
-        let sha256 = cryptography.sha256(content).map { String(format: "%02x", $0) }.joined()
-        guard sha256 == wanted else {
+        guard cryptography.hexSHA256(content) == wanted else {
             let what = "\(name) is damaged (its sha256 differs from the manifest's)"
             throw ModelBundle.error(folder, "\(what); \(ModelBundle.again)")
         }

@@ -8,10 +8,17 @@ enum TestFiles {
     private static let mobileBundle = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     static let bundleFolder = mobileBundle.appendingPathComponent("standard")
+    static let nanoFolder = mobileBundle.appendingPathComponent("nano")
+    static let releaseFolder = mobileBundle.appendingPathComponent("ios/Tests/Release")
 
     static let bundle = try! ModelBundle(at: bundleFolder, cryptography: OpenSSL.cryptography)
-    static let classifier = try! ScamClassifier(
-        bundle: bundle, model: OnnxModel(file: bundleFolder.appendingPathComponent("model.onnx")))
+    static let classifier = try! loaded(bundle)
+    static let nano = try! ModelBundle(at: nanoFolder, cryptography: OpenSSL.cryptography)
+
+    /// A bundle with its own model, on ONNX Runtime.
+    static func loaded(_ bundle: ModelBundle) throws -> ScamClassifier {
+        try ScamClassifier(bundle: bundle, model: OnnxModel(file: bundle.file("model.onnx")))
+    }
 
     /// The shipped bundle with a model that takes no time and says nothing.
     static func withoutModel() throws -> ScamClassifier {
@@ -38,12 +45,12 @@ enum TestFiles {
         return folder
     }
 
-    /// A copy of the shipped bundle that a test may damage.
-    static func copyOfBundle() throws -> URL {
+    /// A copy of a shipped bundle that a test may damage.
+    static func copy(of bundle: ModelBundle = bundle) throws -> URL {
         let folder = try temporaryFolder()
         for name in bundle.manifest.files.keys + [Manifest.name] {
             try FileManager.default.copyItem(
-                at: bundleFolder.appendingPathComponent(name), to: folder.appendingPathComponent(name))
+                at: bundle.folder.appendingPathComponent(name), to: folder.appendingPathComponent(name))
         }
         return folder
     }
