@@ -95,8 +95,18 @@ def test_spoken_sums_are_round_and_dates_follow_the_place():
     assert any("69" in fill(thai, random.Random(i)) for i in range(30))
     persian = replace(script("{date}", "personal"), language="fa", region="IR")
     assert any(fill(persian, random.Random(i)).startswith("140") for i in range(30))
+    afghan = replace(persian, region="AF")
+    assert any("جدی" in fill(afghan, random.Random(i)) for i in range(60))
     croatian = replace(script("do {date}. hvala", "personal"), language="hr", region="HR")
     assert not any(".." in fill(croatian, random.Random(i)) for i in range(50))
+
+
+def test_names_follow_the_language_abroad_and_the_place_where_it_is_spoken():
+    def names(region):
+        return {fill(replace(script("{name}", language="fa"), region=region), random.Random(i)) for i in range(60)}
+
+    assert names("TR") <= names("IR")
+    assert "مرسل" in names("AF") - names("IR")
 
 
 def test_fifteen_in_a_hundred_scripts_of_each_kind_are_held_out_by_hash():

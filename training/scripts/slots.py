@@ -28,12 +28,15 @@ from persiantools.jdatetime import JalaliDate
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _MONTH_FIRST = {"US", "PH", "CN", "TW", "JP", "KR"}
-_GERMAN = {"DE", "AT", "CH", "HR"}  # an ordinal takes a dot: 8.7.
+_GERMAN = {"DE", "AT", "CH", "HR", "BA", "RS"}  # an ordinal takes a dot: 8.7.
 _DOTTED = {"PL", "RU", "UA", "TR"}
 _MAIL = {"RU": ["mail.ru", "yandex.ru"], "CN": ["qq.com", "163.com"], "KR": ["naver.com", "gmail.com"]}
 _SLANG = ("bob", "quid", "bucks", "块", "块钱", "塊", "蚊", "تومن")
+_SOLAR = {"IR", "AF"}  # the solar Hijri calendar
+_AFGHAN_MONTHS = ["حمل", "ثور", "جوزا", "سرطان", "اسد", "سنبله", "میزان", "عقرب", "قوس", "جدی", "دلو", "حوت"]
+_THOUSANDTHS = {"KWD", "JOD", "TND"}
 _LAKHS = {"IN", "BD", "PK", "LK"}  # 1,25,000
-_WHOLE = {"TWD"}  # currencies whose cents nobody uses
+_WHOLE = {"TWD", "AFN"}  # currencies whose cents nobody uses
 _PERSIAN_DIGITS = str.maketrans("0123456789,", "۰۱۲۳۴۵۶۷۸۹٬")
 _OWN_LETTERS = {"hi", "ur", "bn", "ta", "my", "km", "lo", "th", "el", "ru", "uk", "ar", "fa"}
 _TWELVE_HOURS = {"US", "PH", "AU", "SG", "IN", "NG"}  # where English messages write 2 pm
@@ -93,7 +96,7 @@ def _place(language: str, region: str, romanised: bool) -> dict[str, Any]:
         place |= {kind: places()["default"][kind] for kind in (*_INSTITUTIONS, "day")}
         place |= {"money": [f"{{}} {place['currency']}"], "long": "medium"}
     home = _HOME.get(base, region)
-    if home != region:  # people abroad keep their names
+    if home != region and place.get("speaks") != base:  # people abroad keep their names
         names = {key: value for key, value in places()[home].items() if key in _NAMES}
         place = {key: value for key, value in place.items() if key not in _NAMES} | names
     place |= places().get(f"{region}-{language}", {})
@@ -153,18 +156,18 @@ class Filler:
             value = round(value / 100) * 100 or 100
         whole = value == int(value)
         style = self.rng.random()
-        if style < (0.2 if spoken else 0.55) and self.script.region != "IR":  # CLDR would put the rial before the sum
+        if style < (0.2 if spoken else 0.55) and self.script.region not in _SOLAR:  # CLDR puts the currency first
             written = format_currency(value, self.place["currency"], locale=self.locale).replace("\xa0", " ")
             written = re.sub("[\u200e\u200f]", "", written)  # direction marks, which nobody types
             decimals = get_currency_precision(self.place["currency"])
             return re.sub(rf"[.,]0{{{decimals}}}(?=\D*$)", "", written) if whole and decimals else written
         group = "#,##,##0" if self.script.region in _LAKHS else "#,##0"
-        cents = "" if whole else ".000" if self.place["currency"] == "KWD" else ".00"
+        cents = "" if whole else ".000" if self.place["currency"] in _THOUSANDTHS else ".00"
         number = format_decimal(value, format=group + cents, locale=self.locale).replace("\xa0", " ")
         # Banks and offices do not write slang.
         forms = [form for form in self.place["money"] if spoken or not form.endswith(_SLANG)]
         written = self.rng.choice(forms).format(number)
-        return written.translate(_PERSIAN_DIGITS) if self.script.region == "IR" and style < 0.4 else written
+        return written.translate(_PERSIAN_DIGITS) if self.script.region in _SOLAR and style < 0.4 else written
 
     def _amount(self) -> str:
         return self._money(10, 500)
@@ -243,9 +246,11 @@ class Filler:
         spoken = self.script.channel == "call"
         written_out = spoken or self.script.language in ("ko", "zh-Hans")
         style = 0.5 if written_out else self.rng.random()
-        if self.script.region == "IR":
+        if self.script.region in _SOLAR:
             local = JalaliDate(day)
-            written = f"{local.day} {local.strftime('%B', locale='fa')}"
+            afghan = self.script.region == "AF"
+            month = _AFGHAN_MONTHS[local.month - 1] if afghan else local.strftime("%B", locale="fa")
+            written = f"{local.day} {month}"
             written = written.translate(_PERSIAN_DIGITS) if style > 0.7 else written
             return local.strftime("%Y/%m/%d") if style < 0.4 else written
         if self.script.region == "TH" and style < 0.7:
