@@ -25,6 +25,7 @@ from forewarn.training.evaluation.metrics import auroc, recall_at_fpr, recall_ne
 from forewarn.training.finetune import has_fast_bf16, scam_probability
 from forewarn.training.model import coarse_loss
 from forewarn.training.ngrams import all_logits
+from forewarn.training.scripts.corpus import NAME as SCRIPTS
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
@@ -89,7 +90,9 @@ def few_shot_task(rows: list[Row], taxonomy: Taxonomy, shots: int, seed: int = 7
 
 
 def sources_to_leave_out(rows: list[Row], taxonomy: Taxonomy) -> list[str]:
-    """Names of the data sets with enough scams and enough honest messages to be tested by themselves, sorted.
+    """Names of the public data sets with enough scams and enough honest messages to be tested by themselves, sorted.
+
+    Our own scripts are never left out: most languages have nothing else to learn from.
 
     Raises:
         ForewarnError: there is none, or no second data set to learn from.
@@ -98,10 +101,11 @@ def sources_to_leave_out(rows: list[Row], taxonomy: Taxonomy) -> list[str]:
         (row.source, scam) for row, scam in zip(rows, truths([row.label for row in rows], taxonomy)[0], strict=True)
     )
     names = {row.source for row in rows}
-    enough = sorted(name for name in names if min(counts[name, 0], counts[name, 1]) >= SOURCE_ROWS)
+    tested = names - {SCRIPTS}
+    enough = sorted(name for name in tested if min(counts[name, 0], counts[name, 1]) >= SOURCE_ROWS)
     if not enough or len(names) < 2:
         raise ForewarnError(
-            f"probe: no data set has {SOURCE_ROWS} scams and {SOURCE_ROWS} honest messages and others beside it; "
+            f"probe: no public data set has {SOURCE_ROWS} scams and as many honest messages, with others beside it; "
             "build the data with the public sets"
         )
     return enough
@@ -228,7 +232,7 @@ def leave_sources_out(
     steps: int,
     log: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """How much is left on messages of another hand: every second data set is left out, then the others.
+    """How much is left on messages of another hand: every second public data set is left out, then the others.
 
     A model that only learned a corpus' habits falls apart here. The threshold is of other rows, as in use: it is set to
     1 % false alarms on honest rows held out of the data sets that were trained on. Arguments as of `zero_shot`.
