@@ -184,11 +184,18 @@ def main(argv: Sequence[str]) -> int:
 
 
 class _Supervisor(Multiprocess):
-    """Uvicorn's supervisor, with two differences.
+    """Uvicorn's supervisor, with three differences.
 
     It would leave its own copy of the socket open while the workers drain, on which the system would go on accepting
-    connections that nobody answers; and on SIGHUP it would start the workers anew.
+    connections that nobody answers; on SIGHUP it would start the workers anew; and it would wait for the answer of a
+    worker that died after it was asked, for as long as one that lives may take.
     """
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that are gone."""
+        for worker in self.processes:
+            worker.child_conn.close()  # the worker's end of the pipe: only without our copy does it end with the worker
+        super().keep_subprocess_alive()
 
     def terminate_all(self) -> None:
         """Tell every worker to stop."""

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import time
 
 import httpx
 from test_server import wait_until
@@ -58,10 +59,15 @@ def workers_of(server):
 
 
 def another_worker(server):
-    """Kill a worker, and wait for the process that takes its place."""
+    """Kill a worker that was asked whether it lives, and wait for the process that takes its place.
+
+    It comes well before the 30 seconds that a worker may take to answer.
+    """
     gone, stays = workers_of(server)
+    os.kill(gone, signal.SIGSTOP)
+    time.sleep(1)  # the supervisor asks twice a second
     os.kill(gone, signal.SIGKILL)
-    wait_until(lambda: len(workers_of(server) - {gone, stays}) == 1)
+    wait_until(lambda: len(workers_of(server) - {gone, stays}) == 1, seconds=20)
 
 
 def _command(pid):
