@@ -18,6 +18,7 @@ from forewarn.training.pretrain.transfer import (
     LANGUAGES,
     LEAF,
     SHOTS,
+    Trial,
     few_shot_task,
     leave_sources_out,
     source_task,
@@ -122,15 +123,8 @@ def test_a_data_set_left_out_is_judged_at_the_threshold_of_the_others(encoder, m
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
     tokenizer.enable_truncation(24)
     told: list[str] = []
-    found = leave_sources_out(
-        fresh(encoder),
-        tokenizer,
-        of_two_sources(),
-        TAXONOMY,
-        (1,),
-        300,
-        told.append,
-    )
+    trial = Trial(fresh(encoder), tokenizer, TAXONOMY, (1,), 300, log=told.append)
+    found = leave_sources_out(trial, of_two_sources())
     assert set(found) == {"a", "b", "fold 1", "fold 2"}
     for name in ("a", "b"):
         assert found[name]["auroc"][0] > 0.8 and found[name]["recall"][0] > 0.2  # the two say the same things
@@ -163,7 +157,7 @@ def test_a_trick_carries_over_to_a_language_that_reads_alike(encoder, monkeypatc
     monkeypatch.setattr(transfer_module, "_BATCH", 16)
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
     tokenizer.enable_truncation(24)
-    found = zero_shot(fresh(encoder), tokenizer, rows(), TAXONOMY, (1,), 300, ("th",))
+    found = zero_shot(Trial(fresh(encoder), tokenizer, TAXONOMY, (1,), 300), rows(), ("th",))
     assert found["th"]["auroc"][0] > 0.8 and found["th"]["rows"] == 48
     assert found["mean_recall_at_1pct"] == found["th"]["recall_at_1pct"]
 

@@ -16,7 +16,7 @@ from forewarn.training.data.dataset import read_split
 from forewarn.training.encoders import encoder_folder, pretraining_record
 from forewarn.training.model import load_base, random_weights
 from forewarn.training.pretrain.probe import probe_pairs, retrieval
-from forewarn.training.pretrain.transfer import few_shot, leave_sources_out, zero_shot
+from forewarn.training.pretrain.transfer import Trial, few_shot, leave_sources_out, zero_shot
 from forewarn.training.run_folder import write_json
 from forewarn.training.text import text_folder
 from tokenizers import Tokenizer
@@ -70,18 +70,18 @@ def main(argv: Sequence[str]) -> int:
 
     tokenizer.enable_truncation(min(128, base.config.max_position_embeddings))
     rows = [*read_split(args.data, "train"), *read_split(args.data, "validation")]
-    common = (fresh, tokenizer, rows, taxonomy, tuple(args.seeds), args.steps)
+    trial = Trial(fresh, tokenizer, taxonomy, tuple(args.seeds), args.steps, log=_say)
     if "zero-shot" in args.tasks:
-        found = zero_shot(*common, log=_say)
+        found = zero_shot(trial, rows)
         figures["zero_shot"] = found
         for name, words in (("recall_at_1pct", "recall at 1 % false alarms"), ("auroc", "AUROC")):
             means = found[f"mean_{name}"]
             by_seed = ", ".join(f"{mean:.3f}" for mean in means)
             _say(f"zero-shot {words}, mean over languages: {np.mean(means):.3f} (by seed: {by_seed})")
     if "few-shot" in args.tasks:
-        figures["few_shot"] = few_shot(*common, log=_say)
+        figures["few_shot"] = few_shot(trial, rows)
     if "sources" in args.tasks:
-        figures["sources"] = leave_sources_out(*common, log=_say)
+        figures["sources"] = leave_sources_out(trial, rows)
     if args.out:
         write_json(args.out, figures)
     return 0

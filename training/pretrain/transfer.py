@@ -46,6 +46,27 @@ class Task:
     test: list[Row]
 
 
+@dataclass(frozen=True)
+class Trial:
+    """How each short fine-tuning of a comparison is made, alike for all of its tasks.
+
+    Attributes:
+        fresh: a seed to a classifier that has not been fine-tuned (its head, or all of it, random under that seed).
+        tokenizer: truncates to what the model reads.
+        taxonomy: the labels.
+        seeds: one fine-tuning each.
+        steps: batches of 64 a fine-tuning.
+        log: told each figure as it is there.
+    """
+
+    fresh: Callable[[int], PreTrainedModel]
+    tokenizer: Tokenizer
+    taxonomy: Taxonomy
+    seeds: tuple[int, ...]
+    steps: int
+    log: Callable[[str], None] = lambda line: None
+
+
 def zero_shot_task(rows: list[Row], languages: tuple[str, ...] = LANGUAGES) -> Task:
     """Train on all languages but these, in any of their writing systems; test on these.
 
@@ -165,50 +186,29 @@ def read(model: PreTrainedModel, tokenizer: Tokenizer, rows: list[Row], taxonomy
         return all_logits(model, MessageDataset(rows, tokenizer, taxonomy)).float().numpy()
 
 
-def zero_shot(
-    fresh: Callable[[int], PreTrainedModel],
-    tokenizer: Tokenizer,
-    rows: list[Row],
-    taxonomy: Taxonomy,
-    seeds: tuple[int, ...],
-    steps: int,
-    languages: tuple[str, ...] = LANGUAGES,
-    log: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+def zero_shot(trial: Trial, rows: list[Row], languages: tuple[str, ...] = LANGUAGES) -> dict[str, Any]:
     """What carries over to languages of which nothing is trained on, all left out of one fine-tuning a seed.
 
     Args:
-        fresh: a seed to a classifier that has not been fine-tuned (its head, or all of it, random under that seed).
-        tokenizer: truncates to what the model reads.
+        trial: how to fine-tune.
         rows: training and validation rows.
-        taxonomy: the labels.
-        seeds: one fine-tuning each.
-        steps: batches of 64 a fine-tuning.
         languages: what is tested.
-        log: told each figure as it is there.
 
     Returns:
         A language -> {"rows": n, and a seed each: "recall_at_1pct", "recall_near_1pct" (the mean at 0.5 to 2 %, which
-        jumps less), "auroc"}; and each figure's mean over the languages, a seed, as "mean_recall_at_1pct" and so on.
+        jumps less), "auroc", and "leaf_accuracy" (scams whose likeliest scam leaf is theirs) where leaves are known};
+        and the mean of the first three over the languages, a seed, as "mean_recall_at_1pct" and so on.
     """
     task = zero_shot_task(rows, languages)
-    result = _run(task, languages, lambda row, scam: [row.language], fresh, tokenizer, taxonomy, seeds, steps, log)
+    result = _run(trial, task, languages, lambda row, scam: [row.language])
     for figure in ("recall_at_1pct", "recall_near_1pct", "auroc"):
         columns = zip(*(result[name][figure] for name in languages), strict=True)
         result[f"mean_{figure}"] = [float(np.mean(column)) for column in columns]
     return result
 
 
-def few_shot(
-    fresh: Callable[[int], PreTrainedModel],
-    tokenizer: Tokenizer,
-    rows: list[Row],
-    taxonomy: Taxonomy,
-    seeds: tuple[int, ...],
-    steps: int,
-    log: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
-    """What some rows of a new trick bring, and what they cost elsewhere. Arguments as of `zero_shot`.
+def few_shot(trial: Trial, rows: list[Row]) -> dict[str, Any]:
+    """What some rows of a new trick bring, and what they cost elsewhere.
 
     Returns:
         "N rows of LEAF" -> {"leaf": figures of that leaf against honest rows, "elsewhere": of all other scams}, each
@@ -217,32 +217,24 @@ def few_shot(
     """
     result: dict[str, Any] = {}
     for shots in SHOTS:
-        task = few_shot_task(rows, taxonomy, shots)
-        found = _run(task, ("leaf", "elsewhere"), _sides, fresh, tokenizer, taxonomy, seeds, steps, log)
-        result[task.name] = found
+        task = few_shot_task(rows, trial.taxonomy, shots)
+        result[task.name] = _run(trial, task, ("leaf", "elsewhere"), _sides)
     return result
 
 
-def leave_sources_out(
-    fresh: Callable[[int], PreTrainedModel],
-    tokenizer: Tokenizer,
-    rows: list[Row],
-    taxonomy: Taxonomy,
-    seeds: tuple[int, ...],
-    steps: int,
-    log: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+def leave_sources_out(trial: Trial, rows: list[Row]) -> dict[str, Any]:
     """How much is left on messages of another hand: every second public data set is left out, then the others.
 
     A model that only learned a corpus' habits falls apart here. The threshold is of other rows, as in use: it is set to
-    1 % false alarms on honest rows held out of the data sets that were trained on. Arguments as of `zero_shot`.
+    1 % false alarms on honest rows held out of the data sets that were trained on.
 
     Returns:
-        A data set -> its figures: "rows" and a seed each "recall_at_1pct", "recall_near_1pct", "auroc", and "recall"
-        and "false_alarms" at that threshold. The same of the rows held out of the others, as "fold 1" and "fold 2".
+        A data set -> its figures: "rows" and a seed each "recall_at_1pct", "recall_near_1pct", "auroc", "recall" and
+        "false_alarms" at that threshold, and "leaf_accuracy" where leaves are known. The same of the rows held out of
+        the others, as "fold 1" and "fold 2".
     """
     result: dict[str, Any] = {}
-    names = sources_to_leave_out(rows, taxonomy)
+    names = sources_to_leave_out(rows, trial.taxonomy)
     for number, fold in enumerate((names[::2], names[1::2]), start=1):
         if not fold:
             continue
@@ -250,7 +242,7 @@ def leave_sources_out(
         def side(row: Row, scam: bool, fold: Sequence[str] = fold) -> list[str]:
             return [row.source if row.source in fold else "elsewhere"]
 
-        found = _run(source_task(rows, fold), (*fold, "elsewhere"), side, fresh, tokenizer, taxonomy, seeds, steps, log)
+        found = _run(trial, source_task(rows, fold), (*fold, "elsewhere"), side)
         result |= {name: found[name] for name in fold} | {f"fold {number}": found["elsewhere"]}
     return result
 
@@ -262,34 +254,24 @@ def _sides(row: Row, scam: bool) -> list[str]:
     return ["elsewhere"] if scam else ["leaf", "elsewhere"]
 
 
-def _run(
-    task: Task,
-    parts: Sequence[str],
-    parts_of: Callable[[Row, bool], list[str]],
-    fresh: Callable[[int], PreTrainedModel],
-    tokenizer: Tokenizer,
-    taxonomy: Taxonomy,
-    seeds: tuple[int, ...],
-    steps: int,
-    log: Callable[[str], None],
-) -> dict[str, Any]:
+def _run(trial: Trial, task: Task, parts: Sequence[str], parts_of: Callable[[Row, bool], list[str]]) -> dict[str, Any]:
     """Fine-tune for a task once a seed; part -> "rows" and a seed each of every figure, over its test rows.
 
     `parts_of` says which parts a row belongs to, once it is known whether it is a scam.
     """
-    is_scam, _, leaf = truths([row.label for row in task.test], taxonomy)
+    is_scam, _, leaf = truths([row.label for row in task.test], trial.taxonomy)
     test = [row for row, scam in zip(task.test, is_scam, strict=True) if scam >= 0]
     truth, leaf = is_scam[is_scam >= 0] == 1, leaf[is_scam >= 0]
     known = truth & (leaf >= 0)
-    tricks = np.array(taxonomy.indices("scam"))
+    tricks = np.array(trial.taxonomy.indices("scam"))
     belongs = [parts_of(row, bool(scam)) for row, scam in zip(test, truth, strict=True)]
     masks = {name: np.array([name in names for names in belongs], dtype=bool) for name in parts}
     result: dict[str, Any] = {name: {"rows": int(mask.sum())} for name, mask in masks.items()}
-    for seed in seeds:
-        model = fresh(seed)
-        short_finetune(model, tokenizer, task.train, steps, seed, taxonomy)
-        logits = read(model, tokenizer, test, taxonomy)
-        risk = scam_probability(logits, taxonomy)
+    for seed in trial.seeds:
+        model = trial.fresh(seed)
+        short_finetune(model, trial.tokenizer, task.train, trial.steps, seed, trial.taxonomy)
+        logits = read(model, trial.tokenizer, test, trial.taxonomy)
+        risk = scam_probability(logits, trial.taxonomy)
         named = tricks[logits[:, tricks].argmax(axis=1)] == leaf
         elsewhere = masks.get("elsewhere")
         threshold = None if elsewhere is None else threshold_at_fpr(risk[elsewhere], truth[elsewhere], 0.01)
@@ -299,7 +281,7 @@ def _run(
                 figures["leaf_accuracy"] = float(named[mask & known].mean())
             for figure, value in figures.items():
                 result[name].setdefault(figure, []).append(value)
-            log(f"{task.name}, {name}, seed {seed}: {_in_words(figures)}")
+            trial.log(f"{task.name}, {name}, seed {seed}: {_in_words(figures)}")
     return result
 
 
