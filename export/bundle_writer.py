@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from forewarn.export import gate
 from forewarn.export.calibrate import Calibration, allowed_leaves, coarse_loss, fit_calibration, operating_points
-from forewarn.export.held_out import held_out
+from forewarn.export.held_out import held_out, on_public_text
 from forewarn.export.model_card import before_and_after, data_sources, render_model_card
 from forewarn.export.onnx_model import (
     OPSET,
@@ -83,6 +83,7 @@ def export_bundle(
     test: Sequence[Row] = (),
     evaluation: dict[str, Any] | None = None,
     before: dict[str, Any] | None = None,
+    public: Sequence[Row] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Export a checkpoint as an int8 bundle at `out`, and the same as `out`.zip.
@@ -95,6 +96,7 @@ def export_bundle(
         test: rows that nothing is chosen on, for the card's figures of the finished model; none leaves them out.
         evaluation: `forewarn evaluate`'s report, for the model card.
         before: the report of the previous version on the same rows, for the card's before-and-after table.
+        public: held-out `public_rows`, for the card's figures of it; none leaves them out.
         progress: called with a line for each step.
 
     Returns:
@@ -115,7 +117,7 @@ def export_bundle(
         tried, best = _choose(source, validation, work, progress)
         staged = work / "bundle"
         staged.mkdir()
-        manifest, vectors = _fill(staged, source, validation, test, version, evaluation, before, tried, best)
+        manifest, vectors = _fill(staged, source, validation, test, public, version, evaluation, before, tried, best)
         Bundle.open(staged)
         write_zip(staged, work / "bundle.zip")
         if out.exists():
@@ -197,6 +199,7 @@ def _fill(
     source: Checkpoint,
     rows: Sequence[Row],
     test: Sequence[Row],
+    public: Sequence[Row],
     version: str,
     evaluation: dict[str, Any] | None,
     before: dict[str, Any] | None,
@@ -208,12 +211,12 @@ def _fill(
     allowed = allowed_leaves(labels, source.taxonomy)
     calibration = fit_calibration(best.logits, labels, source.taxonomy)
     points = operating_points(calibration.risk(best.logits, source.taxonomy), rows, source.taxonomy)
-    finished = None
-    if test:
-        ids = encode(source, [row.text for row in test])
+
+    def probabilities(messages: Sequence[Row]) -> np.ndarray:
+        ids = encode(source, [row.text for row in messages])
         logits = predict(open_session(best.path), ids, source.pad_id)
-        probabilities = np.exp(calibration.log_probabilities(logits, source.taxonomy))
-        finished = held_out(probabilities, test, points, source.taxonomy)
+        return np.exp(calibration.log_probabilities(logits, source.taxonomy))
+
     named = source.info.get("sources")
     sources = data_sources(set(named) if named else None)
 
@@ -248,7 +251,9 @@ def _fill(
         loss_before=coarse_loss(Calibration().log_probabilities(best.logits, source.taxonomy), allowed),
         loss_after=coarse_loss(calibration.log_probabilities(best.logits, source.taxonomy), allowed),
         operating_points=points,
-        held_out=finished,
+        held_out=held_out(probabilities(test), test, points, source.taxonomy) if test else None,
+        public_text=on_public_text(probabilities(public), public, points, source.taxonomy) if public else None,
+        public_text_rows=source.info.get("public_text_rows", 0),
         evaluation=evaluation,
         comparison=before_and_after(before, evaluation) if before and evaluation else "",
     )

@@ -8,9 +8,14 @@ import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forewarn.inference.errors import ForewarnError
+
+if TYPE_CHECKING:
+    from forewarn.training.data.rows import Row
+
+_PUBLIC_ROWS = 300  # sentences a language
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,11 +55,24 @@ def main(argv: Sequence[str]) -> int:
         read_split(arguments.data, "test"),
         evaluation,
         before,
+        _public_text(),
         progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
     size = sum(x["bytes"] for x in result["manifest"]["files"].values()) / 1e6
     print(f"{arguments.out}: version {result['manifest']['version']}, {result['chosen']}, {size:.1f} MB")
     return 0
+
+
+def _public_text() -> list[Row]:
+    """Held-out sentences of the public text; none where the folder is not there, and the card then leaves them out."""
+    from forewarn.training.public_text import public_rows
+    from forewarn.training.text import text_folder
+
+    folder = text_folder(None)
+    if not (folder / "mono").is_dir():
+        print(f"{folder}: no public text, so the card will hold no figures of it; set FOREWARN_TEXT", file=sys.stderr)
+        return []
+    return public_rows(folder, _PUBLIC_ROWS, held_out=True)
 
 
 def _read_evaluation(path: Path) -> dict[str, Any]:

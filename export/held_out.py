@@ -73,6 +73,33 @@ def held_out(
     return {"rows": len(rows), "actions": actions, "languages": languages, "calibration": calibration}
 
 
+def on_public_text(
+    probabilities: np.ndarray, rows: Sequence[Row], points: dict[str, dict[str, Any]], taxonomy: Taxonomy
+) -> dict[str, Any]:
+    """How often the model is afraid of sentences that are no messages, and no scams, and were never trained on.
+
+    Args:
+        probabilities: as of `held_out`.
+        rows: held-out `public_rows`.
+        points: the manifest's operating points.
+        taxonomy: the labels.
+
+    Returns:
+        {"rows", "mean": {action: mean over languages}, "languages": [{"language", "rows", "flagged": {action: share}}]}
+        the most flagged language first.
+    """
+    language = np.array([row.language for row in rows])
+    risk = probabilities[:, taxonomy.indices("scam")].sum(axis=1)
+    found = []
+    for name in sorted(set(language.tolist())):
+        mine = risk[language == name]
+        shares = {action: float((mine >= point["threshold"]).mean()) for action, point in points.items()}
+        found.append({"language": name, "rows": len(mine), "flagged": shares})
+    mean = {action: float(np.mean([x["flagged"][action] for x in found])) for action in points}
+    found.sort(key=lambda x: -x["flagged"]["warn"])
+    return {"rows": len(rows), "mean": mean, "languages": found}
+
+
 def _share(flagged: np.ndarray, mask: np.ndarray, groups: np.ndarray) -> dict[str, Any] | None:
     values = flagged[mask].astype(np.float64)
     if len(values) < _LEAST:

@@ -16,7 +16,7 @@ import pytest
 from forewarn.export import bundle_writer, gate
 from forewarn.export.bundle_writer import export_bundle, write_zip
 from forewarn.export.calibrate import Calibration, fit_calibration, operating_points
-from forewarn.export.held_out import held_out
+from forewarn.export.held_out import held_out, on_public_text
 from forewarn.export.model_card import before_and_after, evaluation_tables
 from forewarn.export.onnx_model import Checkpoint, encode, export_onnx, open_session, predict
 from forewarn.export.quantize import candidates
@@ -93,6 +93,9 @@ def float_onnx(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+PUBLIC = [Row(f"verse {n} of an old book", "not_scam", ("en", "sw")[n % 2], "chat", "real", "text") for n in range(20)]
+
+
 @pytest.fixture(scope="module")
 def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     out = tmp_path_factory.mktemp("out") / "standard"
@@ -101,7 +104,7 @@ def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate, "MAX_AUROC_MOVE", 0.5)
         patch.setattr(gate, "MIN_POSITIVES", 1000)
-        return out, export_bundle(folder, out, make_rows(), "2026.11.0", make_rows(), evaluation)
+        return out, export_bundle(folder, out, make_rows(), "2026.11.0", make_rows(), evaluation, public=PUBLIC)
 
 
 def test_onnx_equals_torch_with_padding(folder: Path, float_onnx: Path) -> None:
@@ -149,6 +152,16 @@ def test_actions_and_calibration_are_counted_on_the_test_rows() -> None:
     assert [x["flagged"]["warn"] for x in found["languages"]] == [2, 0]
     assert found["calibration"]["promotion"]["ece"] == 0.0
     assert 0.0 < found["calibration"]["scam"]["ece"] < 0.1
+
+
+def test_alarms_on_public_text_are_counted_by_language() -> None:
+    rows = [Row("a verse", "not_scam", language, "chat", "real", "text") for language in ("en",) * 4 + ("th",) * 2]
+    probabilities = np.zeros((6, len(TAXONOMY.names)))
+    probabilities[:, TAXONOMY.names.index("prize")] = [0.1, 0.85, 0.1, 0.1, 0.95, 0.85]
+    found = on_public_text(probabilities, rows, {"warn": {"threshold": 0.8}, "block": {"threshold": 0.92}}, TAXONOMY)
+    assert [(x["language"], x["rows"]) for x in found["languages"]] == [("th", 2), ("en", 4)]
+    assert found["languages"][0]["flagged"] == {"warn": 1.0, "block": 0.5}
+    assert found["mean"] == {"warn": 0.625, "block": 0.25}
 
 
 def test_an_ngram_branch_goes_into_the_graph_and_into_int8(folder: Path, tmp_path: Path) -> None:
@@ -257,6 +270,7 @@ def test_model_card_tells_what_was_tried(exported: tuple[Path, dict], folder: Pa
     assert re.search(r"\| model, clean \| \d+ \| \d+ \| 0\.\d{3} \(", tables["All rows"])
     assert "| de |" in tables["By language"] and "| prize |" in tables["By leaf"]
     assert "uci_sms_spam" in card
+    assert "20 sentences of public text" in card and "| sw | 10 |" in card
 
 
 def test_exporting_again_replaces_a_bundle_but_nothing_else(folder: Path, tmp_path: Path) -> None:

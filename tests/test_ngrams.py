@@ -5,7 +5,7 @@ import pytest
 import torch
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
-from forewarn.training.batches import MessageDataset
+from forewarn.training.batches import MessageDataset, row_weights
 from forewarn.training.cli_train import combine
 from forewarn.training.config import ModelConfig, NgramConfig
 from forewarn.training.data.rows import Row
@@ -39,7 +39,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def ngrams(data):
-    return fit_ngrams(data, TAXONOMY, SETTINGS, 0.5, 1)
+    return fit_ngrams(data, row_weights(data.rows, TAXONOMY, 0.5), SETTINGS, 1)
 
 
 def test_it_learns_the_leaf_of_texts_that_share_words(data, ngrams):
@@ -48,7 +48,7 @@ def test_it_learns_the_leaf_of_texts_that_share_words(data, ngrams):
 
 
 def test_the_same_seed_gives_the_same_weights(data, ngrams):
-    again = fit_ngrams(data, TAXONOMY, SETTINGS, 0.5, 1)
+    again = fit_ngrams(data, row_weights(data.rows, TAXONOMY, 0.5), SETTINGS, 1)
     assert torch.equal(again.weight, ngrams.weight)
 
 

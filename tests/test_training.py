@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import lzma
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from forewarn.training.data.dataset import write_split
 from forewarn.training.data.rows import Row
 from forewarn.training.finetune import CoarseTrainer, average_checkpoints
 from forewarn.training.model import allowed_leaves, coarse_loss, corrected, disagreement, distilled_loss
+from forewarn.training.public_text import public_rows
 from forewarn.training.tokenizer import check_scripts, new_tokenizer, train_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,6 +177,34 @@ def test_the_default_encoder_is_the_one_in_the_repository(tmp_path, monkeypatch)
         encoders.encoder_name("default")
 
 
+def public_text(folder, languages=("en",)):
+    """A folder of public text in which the sentence with number 1,000 is the first that training may see."""
+    (folder / "text" / "mono").mkdir(parents=True)
+    for language in languages:
+        lines = ["too short", *(f"verse {n} of an old book" for n in range(1020)), "a {} that nobody filled in"]
+        with lzma.open(folder / "text" / "mono" / f"{language}.txt.xz", "wt", encoding="utf-8") as handle:
+            handle.write("\n".join(lines))
+    return folder / "text"
+
+
+def test_public_text_is_no_scam_and_some_of_it_is_never_trained_on(tmp_path):
+    folder = public_text(tmp_path, ("en", "sw"))
+    train, held = public_rows(folder, 5), public_rows(folder, 5, held_out=True)
+    assert [row.text for row in train[:5]] == [f"verse {n} of an old book" for n in range(1000, 1005)]
+    assert [row.text for row in held[5:]] == [f"verse {n} of an old book" for n in range(5)]
+    assert {row.language for row in train} == {"en", "sw"} and {row.label for row in train} == {"not_scam"}
+    assert public_rows(tmp_path / "nothing", 0) == []
+    with pytest.raises(ForewarnError, match="FOREWARN_TEXT"):
+        public_rows(tmp_path / "nothing", 5)
+
+
+def test_public_text_gets_its_share_of_the_draws(tmp_path):
+    rows = [Row("a", "ham", "en", "sms", "real", "x")] * 9 + public_rows(public_text(tmp_path), 5)
+    weights = row_weights(rows, TAXONOMY, 0.5, 0.2)
+    assert weights[9:].sum() == pytest.approx(0.2 * weights.sum().item())
+    assert torch.equal(row_weights(rows[:9], TAXONOMY, 0.5, 0.2), row_weights(rows[:9], TAXONOMY, 0.5))
+
+
 def built_data(folder):
     """A built data folder under `folder`, of 160 invented training messages."""
     data = folder / "data"
@@ -189,11 +219,12 @@ def built_data(folder):
 def run(tmp_path_factory):
     """A whole training on 160 invented messages."""
     folder = tmp_path_factory.mktemp("train")
-    data = built_data(folder)
+    data, text = built_data(folder), public_text(folder)
     settings = {
         "data": data, "out": folder / "run", "base": None, "epochs": 12, "batch": 16, "patience": 12,
         "learning_rate": 3e-3, "lsa_rows_per_corpus": 0,
-        "tokenizer": {"vocabulary": 300, "bytes_per_language": 0, "require_scripts": False},
+        "tokenizer": {"vocabulary": 300, "bytes_per_language": 0, "require_scripts": False, "text": str(text)},
+        "public_text_rows": 8,
         "model": {"layers": 1, "hidden": 32, "heads": 2, "intermediate": 64, "embedding": 16, "max_length": 48},
     }  # fmt: skip
     config = TrainConfig.model_validate(settings)
@@ -223,7 +254,10 @@ def test_a_teacher_is_learned_beside_the_labels():
 def test_a_teacher_that_is_wrong_about_a_row_keeps_only_what_the_label_allows():
     teacher = torch.tensor([[0.6, 0.3, 0.1], [0.1, 0.3, 0.6]])
     allowed = torch.tensor([[True, False, False], [True, True, False]])
-    assert torch.allclose(corrected(teacher, allowed), torch.tensor([[0.6, 0.3, 0.1], [0.25, 0.75, 0.0]]))
+    half = torch.full((2,), 0.5)
+    assert torch.allclose(corrected(teacher, allowed, half), torch.tensor([[0.6, 0.3, 0.1], [0.25, 0.75, 0.0]]))
+    # Where only the label is trusted, a teacher says how to share among what it allows.
+    assert torch.allclose(corrected(teacher, allowed, half + 0.5), torch.tensor([[1.0, 0.0, 0.0], [0.25, 0.75, 0.0]]))
 
 
 def test_rdrop_reads_a_batch_twice_in_training_and_once_in_evaluation(run):

@@ -14,6 +14,7 @@ from forewarn.training.augment import augment
 from forewarn.training.data.rows import Row
 from forewarn.training.evaluation.metrics import certain
 from forewarn.training.model import allowed_leaves
+from forewarn.training.public_text import NAME as PUBLIC_TEXT
 from forewarn.training.scripts.corpus import NAME as SCRIPTS
 from forewarn.training.scripts.slots import fill_row
 from tokenizers import Tokenizer
@@ -22,10 +23,11 @@ from torch.utils.data import Dataset, Sampler
 _POOL = 32  # batches that are put together at once, from rows of like length
 
 
-def row_weights(rows: list[Row], taxonomy: Taxonomy, balance: float) -> torch.Tensor:
+def row_weights(rows: list[Row], taxonomy: Taxonomy, balance: float, public_share: float = 0.0) -> torch.Tensor:
     """Sampling weights, (rows,): count of the row's language and source to the power -balance.
 
     Rows of a scam leaf with few of them, a trick that is new, weigh more: together as much as the median scam leaf.
+    Rows of public text, if there are any, weigh `public_share` of all.
     """
     counts = Counter((row.language, row.source) for row in rows)
     weights = torch.tensor([counts[row.language, row.source] ** -balance for row in rows], dtype=torch.double)
@@ -36,7 +38,11 @@ def row_weights(rows: list[Row], taxonomy: Taxonomy, balance: float) -> torch.Te
             totals[row.label] += weight
     usual = float(np.median(list(totals.values()))) if totals else 0.0
     more = {leaf: max(1.0, usual / total) for leaf, total in totals.items()}
-    return weights * torch.tensor([more.get(row.label, 1.0) for row in rows], dtype=torch.double)
+    weights = weights * torch.tensor([more.get(row.label, 1.0) for row in rows], dtype=torch.double)
+    public = torch.tensor([row.source == PUBLIC_TEXT for row in rows])
+    if public.any() and not public.all():
+        weights[public] *= public_share / (1 - public_share) * weights[~public].sum() / weights[public].sum()
+    return weights
 
 
 class MessageDataset(Dataset[dict[str, Any]]):

@@ -16,7 +16,7 @@ import torch
 from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training import lsa
-from forewarn.training.batches import MessageDataset
+from forewarn.training.batches import MessageDataset, row_weights
 from forewarn.training.config import TrainConfig, load_config
 from forewarn.training.data.dataset import build_info, read_split
 from forewarn.training.data.rows import Row
@@ -25,6 +25,8 @@ from forewarn.training.finetune import finetune, validation_metrics
 from forewarn.training.model import corrected, load_base, new_model, output_layer, save_checkpoint
 from forewarn.training.ngram_fit import fit_ngrams
 from forewarn.training.ngrams import PieceNgrams, all_logits, blend, load_classifier, save_ngrams
+from forewarn.training.public_text import NAME as PUBLIC_TEXT
+from forewarn.training.public_text import public_rows
 from forewarn.training.run_folder import open_run, write_json
 from forewarn.training.text import text_folder
 from forewarn.training.tokenizer import check_scripts, make_tokenizer, tokenizer_texts
@@ -116,7 +118,10 @@ def teacher_probabilities(folder: Path, rows: list[Row], taxonomy: Taxonomy) -> 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(known["max_length"])
     dataset = MessageDataset(rows, tokenizer, taxonomy)
-    return corrected(torch.softmax(all_logits(load_classifier(folder), dataset), dim=-1), dataset.allowed)
+    probabilities = torch.softmax(all_logits(load_classifier(folder), dataset), dim=-1)
+    # Of public text the label knows more than a teacher that may never have seen any.
+    doubted = torch.tensor([row.source == PUBLIC_TEXT for row in rows])
+    return corrected(probabilities, dataset.allowed, torch.where(doubted, 1.0, 0.5))
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
@@ -124,9 +129,10 @@ def train(config: TrainConfig) -> dict[str, Any]:
     started = time.monotonic()
     taxonomy = Taxonomy.load()
     info = build_info(config.data)
-    train_rows, validation_rows = read_split(config.data, "train"), read_split(config.data, "validation")
-    with_slots = read_split(config.data, "train", keep_slots=True)
     folder = text_folder(config.tokenizer.text)
+    public = public_rows(folder, config.public_text_rows)
+    train_rows, validation_rows = read_split(config.data, "train"), read_split(config.data, "validation")
+    with_slots = read_split(config.data, "train", keep_slots=True) + public
     name = encoder_name(config.base)
     if name is None and config.lsa_rows_per_corpus:
         lsa.require_text(folder)  # refused before the run folder is touched
@@ -153,14 +159,20 @@ def train(config: TrainConfig) -> dict[str, Any]:
         MessageDataset(validation_rows, tokenizer, taxonomy),
     )
     if config.teacher:
-        datasets[0].teacher = teacher_probabilities(config.teacher, train_rows, taxonomy)
-    metrics = finetune(model, *datasets, config, taxonomy)
+        datasets[0].teacher = teacher_probabilities(config.teacher, train_rows + public, taxonomy)
+    weights = row_weights(with_slots, taxonomy, config.balance, config.public_text_share)
+    metrics = finetune(model, datasets[0], weights, datasets[1], config, taxonomy)
     ngrams = None
     if config.ngrams.slots:
-        ngrams = fit_ngrams(datasets[0], taxonomy, config.ngrams, config.balance, config.seed, config.teacher_share)
+        ngrams = fit_ngrams(datasets[0], weights, config.ngrams, config.seed, config.teacher_share)
         metrics["blend"] = combine(model, ngrams, datasets[1], taxonomy)
     tokenizer.no_truncation()
-    extra = {"ngrams": ngrams is not None, "pretraining": pretraining_record(name), "taught": bool(config.teacher)}
+    extra = {
+        "ngrams": ngrams is not None,
+        "pretraining": pretraining_record(name),
+        "taught": bool(config.teacher),
+        "public_text_rows": len(public),
+    }
     if ngrams is not None:
         save_ngrams(ngrams, config.out / "model")
     save_checkpoint(model, tokenizer, config.out / "model", taxonomy, config.model.max_length, info, extra)
@@ -168,7 +180,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     metrics |= {
         "seconds": time.monotonic() - started,
         "parameters": sum(p.numel() for part in parts for p in part.parameters()),
-        "rows": {"train": len(train_rows), "validation": len(validation_rows)},
+        "rows": {"train": len(train_rows), "public_text": len(public), "validation": len(validation_rows)},
         "data_fingerprint": info["fingerprint"],
     }
     write_json(config.out / "metrics.json", metrics)

@@ -80,6 +80,10 @@ class TrainConfig(Strict):
     )
     augment_share: float = Field(0.4, ge=0, le=1, description="share of training views that are obfuscated")
     padded_share: float = Field(0.04, ge=0, le=1, description="share of scams that stand beside an honest message")
+    public_text_rows: int = Field(
+        400, ge=0, description="sentences of public text a language, as rows that are no scam; 0 leaves them out"
+    )
+    public_text_share: float = Field(0.03, ge=0, le=0.5, description="share of the draws that such sentences get")
     teacher: Path | None = Field(
         None, description="a checkpoint folder whose probabilities are learned beside the labels; null: labels alone"
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from forewarn.inference.labels import Taxonomy
-from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate, row_weights
+from forewarn.training.batches import BalancedBatchSampler, MessageDataset, collate
 from forewarn.training.config import TrainConfig
 from forewarn.training.evaluation.metrics import auroc, certain, recall_at_fpr, recall_near_1pct
 from forewarn.training.model import disagreement, distilled_loss
@@ -114,10 +114,16 @@ def average_checkpoints(trainer: Trainer, folder: Path) -> bool:
 
 
 def finetune(
-    model: PreTrainedModel, train: MessageDataset, validation: MessageDataset, config: TrainConfig, taxonomy: Taxonomy
+    model: PreTrainedModel,
+    train: MessageDataset,
+    weights: torch.Tensor,
+    validation: MessageDataset,
+    config: TrainConfig,
+    taxonomy: Taxonomy,
 ) -> dict[str, Any]:
     """Train until the epochs are done or validation recall stops rising; the model ends as its best checkpoint.
 
+    `weights` (rows,) are those with which training rows are drawn.
     Goes on from the last checkpoint in `config.out/checkpoints` when there is one. Returns the metrics and the log.
     """
     checkpoints = Path(config.out) / "checkpoints"
@@ -167,9 +173,7 @@ def finetune(
         smoothing=config.label_smoothing,
         teacher_share=config.teacher_share,
         rdrop=config.rdrop,
-        train_sampler=BalancedBatchSampler(
-            train, row_weights(train.rows, taxonomy, config.balance), config.batch, config.seed
-        ),
+        train_sampler=BalancedBatchSampler(train, weights, config.batch, config.seed),
     )
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
     result = trainer.train(resume_from_checkpoint=last)

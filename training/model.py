@@ -137,18 +137,19 @@ def distilled_loss(
     return (1 - share) * loss - share * (teacher * log_p).sum(dim=-1).mean()
 
 
-def corrected(teacher: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
-    """A teacher's probabilities without its mistakes: where it gives the allowed leaves less than half, they share all.
+def corrected(teacher: torch.Tensor, allowed: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
+    """A teacher's probabilities without its mistakes: where it gives the allowed leaves too little, they share all.
 
     A row that the teacher never saw and is wrong about would otherwise pull against its label.
 
     Args:
         teacher: (rows, leaves) probabilities.
         allowed: (rows, leaves) bool.
+        least: (rows,) probability of the allowed leaves below which a row is a mistake; 1 trusts the label alone.
     """
     right = teacher * allowed
     mass = right.sum(dim=-1, keepdim=True)
-    return torch.where(mass < 0.5, right / mass.clamp(min=1e-12), teacher)
+    return torch.where(mass < least.unsqueeze(-1), right / mass.clamp(min=1e-12), teacher)
 
 
 def disagreement(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

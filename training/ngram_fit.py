@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from forewarn.inference.labels import Taxonomy
-from forewarn.training.batches import MessageDataset, row_weights
+from forewarn.training.batches import MessageDataset
 from forewarn.training.config import NgramConfig
 from forewarn.training.model import distilled_loss
 from forewarn.training.ngrams import PieceNgrams, pair_codes
@@ -117,17 +116,12 @@ class _Learner(torch.nn.Module):
 
 
 def fit_ngrams(
-    train: MessageDataset,
-    taxonomy: Taxonomy,
-    config: NgramConfig,
-    balance: float,
-    seed: int,
-    teacher_share: float = 0.0,
+    train: MessageDataset, weights: torch.Tensor, config: NgramConfig, seed: int, teacher_share: float = 0.0
 ) -> PieceNgrams:
     """Train a branch alone with the same loss, on views of the messages that are obfuscated and filled differently.
 
     Every pair that two messages share is a candidate; after three quarters of the epochs those with the largest weights
-    stay, as many as the table holds.
+    stay, as many as the table holds. `weights` (rows,) are those of the draws.
     """
     leaves = train.allowed.shape[1]
     views = []
@@ -139,7 +133,6 @@ def fit_ngrams(
     learner = _Learner(train.tokenizer, len(known), leaves)
     optimizer = torch.optim.Adam(learner.parameters(), lr=config.learning_rate, fused=True)
     ngrams = PieceNgrams(train.tokenizer.get_vocab_size(), config.slots, leaves)
-    weights = row_weights(train.rows, taxonomy, balance)
     generator = torch.Generator().manual_seed(seed)
     batches = -(-len(train) // _BATCH)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=config.epochs * batches)

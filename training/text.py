@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import math
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -34,7 +35,7 @@ def languages(folder: Path) -> list[str]:
     return found
 
 
-def sentences(folder: Path, language: str, max_bytes: int) -> Iterator[str]:
+def sentences(folder: Path, language: str, max_bytes: float = math.inf) -> Iterator[str]:
     """The first `max_bytes` (UTF-8) of one language's sentences; lines with unfilled `{}` slots are left out."""
     used = 0
     with lzma.open(folder / "mono" / f"{language}.txt.xz", "rt", encoding="utf-8") as handle:

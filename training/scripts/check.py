@@ -34,14 +34,16 @@ _SCRIPTS = {
     "zh": ("CJK",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL",), "th": ("THAI",), "my": ("MYANMAR",),
     "km": ("KHMER",), "lo": ("LAO",), "hi": ("DEVANAGARI", "LATIN"), "bn": ("BENGALI",), "ta": ("TAMIL", "LATIN"),
     "ur": ("ARABIC", "LATIN"), "ar": ("ARABIC",), "fa": ("ARABIC",), "ru": ("CYRILLIC",), "uk": ("CYRILLIC",),
-    "el": ("GREEK",),
+    "el": ("GREEK",), "he": ("HEBREW", "LATIN"), "ne": ("DEVANAGARI", "LATIN"), "mr": ("DEVANAGARI", "LATIN"),
+    "te": ("TELUGU", "LATIN"), "si": ("SINHALA", "LATIN"), "am": ("ETHIOPIC", "LATIN"),
+    "ha": ("LATIN",), "yo": ("LATIN",),  # which the identifier does not know
 }  # fmt: skip
 # What a word-based identifier may take a language's short messages for: close relatives, and English where it is mixed.
 _TAKEN_FOR = {
     "en": {"en"}, "id": {"id", "ms", "jv", "en"}, "ms": {"ms", "id", "jv", "en"}, "vi": {"vi", "en"},
     "fil": {"tl", "en", "es"}, "sw": {"sw", "en"}, "es": {"es", "gl", "ca", "pt", "an"}, "pt": {"pt", "gl", "es"},
     "fr": {"fr", "en"}, "de": {"de", "en", "lb"}, "it": {"it", "es"}, "nl": {"nl", "af", "en"}, "pl": {"pl"},
-    "tr": {"tr", "az"}, "hr": {"hr", "bs", "sr", "sl"},
+    "tr": {"tr", "az"}, "hr": {"hr", "bs", "sr", "sl"}, "ro": {"ro", "it", "en"},
 }  # fmt: skip
 MIN_IDENTIFIED = 0.75
 

@@ -35,7 +35,7 @@ _COUNTRY = {
     "BR": "com.br", "MX": "com.mx", "AR": "com.ar", "PE": "com.pe", "PK": "com.pk", "BD": "com.bd", "NG": "com.ng",
     "AU": "com.au", "SG": "com.sg", "MY": "com.my", "ID": "co.id", "PH": "com.ph", "KR": "co.kr",
     "TW": "com.tw", "HK": "com.hk", "UA": "com.ua", "SA": "com.sa", "EG": "com.eg", "US": "com", "BN": "com.bn",
-    "CO": "com.co", "JO": "com.jo", "LB": "com.lb", "AF": "com.af",
+    "CO": "com.co", "JO": "com.jo", "LB": "com.lb", "AF": "com.af", "IL": "co.il", "NP": "com.np", "ET": "com.et",
 }  # fmt: skip
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 

@@ -29,18 +29,50 @@ from persiantools.jdatetime import JalaliDate
 _SLOT = re.compile(r"\{(\w+)\}")
 _MONTH_FIRST = {"US", "PH", "CN", "TW", "JP", "KR"}
 _GERMAN = {"DE", "AT", "CH", "HR", "BA", "RS"}  # an ordinal takes a dot: 8.7.
-_DOTTED = {"PL", "RU", "UA", "TR"}
+_DOTTED = {"PL", "RU", "UA", "TR", "RO", "MD", "IL"}
 _MAIL = {"RU": ["mail.ru", "yandex.ru"], "CN": ["qq.com", "163.com"], "KR": ["naver.com", "gmail.com"]}
 _SLANG = ("bob", "quid", "bucks", "块", "块钱", "塊", "蚊", "تومن")
 _SOLAR = {"IR", "AF"}  # the solar Hijri calendar
 _AFGHAN_MONTHS = ["حمل", "ثور", "جوزا", "سرطان", "اسد", "سنبله", "میزان", "عقرب", "قوس", "جدی", "دلو", "حوت"]
 _THOUSANDTHS = {"KWD", "JOD", "TND"}
-_LAKHS = {"IN", "BD", "PK", "LK"}  # 1,25,000
-_WHOLE = {"TWD", "AFN"}  # currencies whose cents nobody uses
+_LAKHS = {"IN", "BD", "PK", "LK", "NP"}  # 1,25,000
+_WHOLE = {"TWD", "AFN", "XOF"}  # currencies whose cents nobody uses
 _PERSIAN_DIGITS = str.maketrans("0123456789,", "۰۱۲۳۴۵۶۷۸۹٬")
-_OWN_LETTERS = {"hi", "ur", "bn", "ta", "my", "km", "lo", "th", "el", "ru", "uk", "ar", "fa"}
+_OWN_LETTERS = {
+    "hi",
+    "ur",
+    "bn",
+    "ta",
+    "my",
+    "km",
+    "lo",
+    "th",
+    "el",
+    "ru",
+    "uk",
+    "ar",
+    "fa",
+    "he",
+    "ne",
+    "mr",
+    "te",
+    "si",
+    "am",
+}
 _TWELVE_HOURS = {"US", "PH", "AU", "SG", "IN", "NG"}  # where English messages write 2 pm
-_HOME = {"fil": "PH", "id": "ID", "my": "MM", "km": "KH", "lo": "LA", "ur": "PK", "fa": "IR", "tr": "TR"}
+_HOME = {
+    "fil": "PH",
+    "id": "ID",
+    "my": "MM",
+    "km": "KH",
+    "lo": "LA",
+    "ur": "PK",
+    "fa": "IR",
+    "tr": "TR",
+    "ne": "NP",
+    "si": "LK",
+    "am": "ET",
+}
 _NAMES = ("names", "surnames", "full_name")
 _INSTITUTIONS = ("banks", "shops", "couriers", "operators", "cities", "money")
 
