@@ -15,6 +15,7 @@ CHINESE = "\u4e00-\u9fff"
 ARABIC = "\u0600-\u06ff"
 CYRILLIC = "\u0400-\u04ff"
 BENGALI = "\u0980-\u09ff"
+DEVANAGARI = "\u0900-\u097f"
 SCRIPTS = {
     "zh-Hans": CHINESE,
     "zh-Hant": CHINESE,
@@ -24,7 +25,13 @@ SCRIPTS = {
     "lo": "\u0e80-\u0eff",
     "ja": CHINESE + "\u3040-\u30ff",
     "ko": "\uac00-\ud7af",
-    "hi": "\u0900-\u097f",
+    "hi": DEVANAGARI,
+    "mr": DEVANAGARI,
+    "ne": DEVANAGARI,
+    "te": "\u0c00-\u0c7f",
+    "si": "\u0d80-\u0dff",
+    "am": "\u1200-\u137f",
+    "he": "\u0590-\u05ff",
     "bn": BENGALI,
     "ta": "\u0b80-\u0bff",
     "ar": ARABIC,
@@ -41,6 +48,8 @@ OWN_LETTERS = {
     "zh-Hant": "[這個們騙錢碼帳戶請別]",
     "fa": "[پچژگکی]",
     "ur": "[ٹڈڑںے]",
+    "mr": "(?:आह|नका|ळ|च्या)",
+    "ne": "(?:छ|नुस|गर्नु|हुन)",
     "uk": "[іїєґ]",
     "ru": "[ыэё]",
 }
@@ -113,7 +122,7 @@ def test_texts_are_in_the_languages_script(locale: str) -> None:
 @pytest.mark.parametrize("locale", sorted(set(LOCALES) - set(SCRIPTS)))
 def test_other_languages_are_in_latin_script(locale: str) -> None:
     for text in texts_in(locale):
-        assert all(ord(c) < 0x250 or 0x1E00 <= ord(c) <= 0x20CF for c in text), text
+        assert all(ord(c) < 0x370 or 0x1E00 <= ord(c) <= 0x20CF for c in text), text
 
 
 @pytest.mark.parametrize("locale", sorted(set(LOCALES) & set(OWN_LETTERS)))

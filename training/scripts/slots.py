@@ -35,8 +35,8 @@ _SLANG = ("bob", "quid", "bucks", "块", "块钱", "塊", "蚊", "تومن")
 _SOLAR = {"IR", "AF"}  # the solar Hijri calendar
 _AFGHAN_MONTHS = ["حمل", "ثور", "جوزا", "سرطان", "اسد", "سنبله", "میزان", "عقرب", "قوس", "جدی", "دلو", "حوت"]
 _THOUSANDTHS = {"KWD", "JOD", "TND"}
-_LAKHS = {"IN", "BD", "PK", "LK", "NP"}  # 1,25,000
-_WHOLE = {"TWD", "AFN", "XOF"}  # currencies whose cents nobody uses
+_LAKHS = {"IN", "BD", "PK", "NP"}  # 1,25,000
+_WHOLE = {"TWD", "AFN", "XOF", "ETB", "NPR"}  # currencies whose cents nobody uses
 _PERSIAN_DIGITS = str.maketrans("0123456789,", "۰۱۲۳۴۵۶۷۸۹٬")
 _OWN_LETTERS = {
     "hi",
