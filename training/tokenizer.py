@@ -21,7 +21,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
-# One short text a script of the thirty languages: none may come out as unknown pieces.
+# One short text a script of our languages: none may come out as unknown pieces.
 SCRIPT_PROBES = {
     "Latin": "verify your account",
     "Vietnamese": "tài khoản ngân hàng",
@@ -43,6 +43,12 @@ SCRIPT_PROBES = {
     "Greek": "ο λογαριασμός σας",
     "Turkish": "hesabınız askıya alındı ğş",
     "Polish": "zażółć gęślą jaźń",
+    "Romanian": "contul dumneavoastră a fost închis și blocat în țară",
+    "Hausa and Yoruba": "an ɗauke ƙarin ɓangare àkántì rẹ ti pa ṣùgbọ́n",
+    "Hebrew": "חשבונך נחסם עד לבירור צריך לקבוע פגישה טופס",
+    "Telugu": "మీ ఖాతా నిలిపివేయబడింది",
+    "Sinhala": "ඔබගේ ගිණුම අත්හිටුවා ඇත",
+    "Ethiopic": "መለያዎ ታግዷል",
 }
 
 
@@ -159,7 +165,7 @@ def unknown_share(tokenizer: Tokenizer, text: str) -> float:
 
 
 def check_scripts(tokenizer: Tokenizer) -> None:
-    """Refuse a tokenizer that has no pieces for a script of the thirty languages.
+    """Refuse a tokenizer that lacks pieces for a script of our languages.
 
     Raises:
         ForewarnError: naming the scripts that come out unknown.
@@ -184,7 +190,7 @@ def make_tokenizer(config: TokenizerConfig, out: Path, rows: Sequence[Row], fold
     """The tokenizer of a run, kept as `out/tokenizer.json`: a given file, or one learned from messages and public text.
 
     Raises:
-        ForewarnError: the file is missing, or a script of the thirty languages has no pieces.
+        ForewarnError: the file is missing, or a script of our languages has no pieces.
     """
     kept = out / "tokenizer.json"
     path = kept if kept.is_file() else config.path  # a resumed run must go on with the same ids
