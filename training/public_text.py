@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+from forewarn.inference.errors import ForewarnError
 from forewarn.training.data.rows import Row
 from forewarn.training.text import languages, sentences
 
@@ -29,6 +30,11 @@ def public_rows(folder: Path, count: int, held_out: bool = False) -> list[Row]:
         ForewarnError: the folder has no text.
     """
     rows: list[Row] = []
+    if count and not (folder / "mono").is_dir():
+        raise ForewarnError(
+            f"no public text at {folder}; set FOREWARN_TEXT to it (data_cards/public_text), or public_text_rows: 0 in the "
+            "config"
+        )
     for language in languages(folder) if count else []:
         usable = (text for text in sentences(folder, language) if _SHORTEST <= len(text) <= _LONGEST)
         start, end = (0, min(count, HELD_OUT)) if held_out else (HELD_OUT, HELD_OUT + count)
