@@ -193,6 +193,7 @@ def test_public_text_is_no_scam_and_some_of_it_is_never_trained_on(tmp_path):
     assert [row.text for row in train[:5]] == [f"verse {n} of an old book" for n in range(1000, 1005)]
     assert [row.text for row in held[5:]] == [f"verse {n} of an old book" for n in range(5)]
     assert {row.language for row in train} == {"en", "sw"} and {row.label for row in train} == {"not_scam"}
+    assert {row.language for row in public_rows(folder, 5, only={"en-GB", "th"})} == {"en"}
     assert public_rows(tmp_path / "nothing", 0) == []
     with pytest.raises(ForewarnError, match="public_text_rows: 0"):
         public_rows(tmp_path / "nothing", 5)

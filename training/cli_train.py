@@ -130,8 +130,10 @@ def train(config: TrainConfig) -> dict[str, Any]:
     taxonomy = Taxonomy.load()
     info = build_info(config.data)
     folder = text_folder(config.tokenizer.text)
-    public = public_rows(folder, config.public_text_rows)
     train_rows, validation_rows = read_split(config.data, "train"), read_split(config.data, "validation")
+    # A language of which nothing but public text is there would be learned as one that is honest.
+    with_scams = {row.language for row in train_rows if taxonomy.verdict_of(row.label) == "scam"}
+    public = public_rows(folder, config.public_text_rows, only=with_scams)
     with_slots = read_split(config.data, "train", keep_slots=True) + public
     name = encoder_name(config.base)
     if name is None and config.lsa_rows_per_corpus:
