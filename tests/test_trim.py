@@ -71,9 +71,9 @@ def test_a_base_model_is_trained_through_the_command(tmp_path):
     ).save_pretrained(base)
     config = TrainConfig.model_validate(
         {
-            "data": built_data(tmp_path), "out": tmp_path / "run", "base": str(base), "epochs": 1, "batch": 16, "public_text_rows": 0,
+            "data": built_data(tmp_path), "out": tmp_path / "run", "base": str(base), "epochs": 1, "batch": 16,
             "tokenizer": {"vocabulary": 250, "bytes_per_language": 0, "require_scripts": False},
-            "model": {"max_length": 48},
+            "model": {"max_length": 48}, "public_text_rows": 0,
         }
     )  # fmt: skip
     metrics = train(config)
