@@ -86,7 +86,7 @@ def on_public_text(
 
     Returns:
         {"rows", "mean": {action: mean over languages}, "languages": [{"language", "rows", "flagged": {action: share}}]}
-        the most flagged language first.
+        with the languages in the order of how often `warn` is wrong.
     """
     language = np.array([row.language for row in rows])
     risk = probabilities[:, taxonomy.indices("scam")].sum(axis=1)
