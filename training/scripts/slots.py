@@ -39,40 +39,13 @@ _LAKHS = {"IN", "BD", "PK", "NP"}  # 1,25,000
 _WHOLE = {"TWD", "AFN", "XOF", "ETB", "NPR"}  # currencies whose cents nobody uses
 _PERSIAN_DIGITS = str.maketrans("0123456789,", "۰۱۲۳۴۵۶۷۸۹٬")
 _OWN_LETTERS = {
-    "hi",
-    "ur",
-    "bn",
-    "ta",
-    "my",
-    "km",
-    "lo",
-    "th",
-    "el",
-    "ru",
-    "uk",
-    "ar",
-    "fa",
-    "he",
-    "ne",
-    "mr",
-    "te",
-    "si",
-    "am",
-}
+    "hi", "ur", "bn", "ta", "my", "km", "lo", "th", "el", "ru", "uk", "ar", "fa", "he", "ne", "mr", "te", "si", "am",
+}  # fmt: skip
 _TWELVE_HOURS = {"US", "PH", "AU", "SG", "IN", "NG"}  # where English messages write 2 pm
 _HOME = {
-    "fil": "PH",
-    "id": "ID",
-    "my": "MM",
-    "km": "KH",
-    "lo": "LA",
-    "ur": "PK",
-    "fa": "IR",
-    "tr": "TR",
-    "ne": "NP",
-    "si": "LK",
-    "am": "ET",
-}
+    "fil": "PH", "id": "ID", "my": "MM", "km": "KH", "lo": "LA", "ur": "PK", "fa": "IR", "tr": "TR", "ne": "NP",
+    "si": "LK", "am": "ET",
+}  # fmt: skip
 _NAMES = ("names", "surnames", "full_name")
 _INSTITUTIONS = ("banks", "shops", "couriers", "operators", "cities", "money")
 
