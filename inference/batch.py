@@ -2,7 +2,7 @@
 
 A file is scored in blocks, each of which becomes a file of its own until all of them are there. What a block holds, and
 which of its messages go through the model together, follows from the input alone: whoever scores it, on however many
-cores or machines, writes the same bytes.
+cores or machines, writes the same lines (where machines round floating point alike).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 # Look-alikes (a part of Unicode's confusables, UTS #39). The first mixes both ways and three scripts; the others put a
 # whole word into one alphabet.
@@ -19,6 +19,11 @@ _GREEK = str.maketrans("abdehiklmnoprstuvwxyABEHIKMNOPTXYZ", "αβδεհικℓ�
 _PHONETIC = str.maketrans("abcdefghijklmnopqrstuvwyz", "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡʏᴢ")
 _ALPHABETS = (_MIXED, _MIXED, _CYRILLIC, _GREEK, _PHONETIC)
 _ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030c\u0327\u0328"
+# What stands under a long press on a phone's keyboard: letters that look right in some language.
+_UNDER_THE_KEY = {
+    "a": "àáâãäåāăą", "c": "çćč", "d": "ďđ", "e": "èéêëēėęě", "g": "ğģ", "i": "ìíîïīį", "k": "ķ", "l": "łľļ",
+    "n": "ñńňņ", "o": "òóôõöøōő", "r": "ŕř", "s": "śšşș", "t": "ťţț", "u": "ùúûüūůűų", "y": "ýÿ", "z": "źżž",
+}  # fmt: skip
 _LEET = str.maketrans(
     {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7", "A": "4", "E": "3", "I": "1", "O": "0"}
 )
@@ -36,6 +41,7 @@ _CHINESE = {
 _CHINESE_WORD = re.compile("|".join(sorted(_CHINESE, key=len, reverse=True)))
 _KANA = re.compile("[\u3040-\u30ff]")
 _THAI_TONES = re.compile("[\u0e48-\u0e4b]")
+_THAI_END = re.compile("[\u0e01-\u0e45](?![\u0e01-\u0e4e])")
 _ARABIC_JOIN = re.compile("(?<=[بتثجحخسشصضطظعغفقكلمنهيیکپچگ])(?=[\u0621-\u064aپچژگکی])")
 _ARABIC_HASTE = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ة": "ه", "ى": "ي"})
 _ROMAN = dict(
@@ -66,9 +72,16 @@ def homoglyphs(text: str, rng: random.Random) -> str:
 
 
 def accents(text: str, rng: random.Random) -> str:
-    """Accents that do not belong there, on Latin letters of some words."""
+    """Accents that do not belong there, on Latin letters of some words, or of nearly all.
+
+    Any mark on any letter, or, as a tool that rewrites messages does it, one and the same double for each letter.
+    """
+    doubles = {letter: rng.choice(marked) for letter, marked in _UNDER_THE_KEY.items()}
+    by_table, often = rng.random() < 0.5, rng.choice((0.6, 1.0))
 
     def decorate(word: str) -> str:
+        if by_table:
+            return "".join(doubles.get(c, c) if rng.random() < often else c for c in word)
         marked = "".join(
             c + rng.choice(_ACCENTS) if c.isascii() and c.isalpha() and rng.random() < 0.6 else c for c in word
         )
@@ -98,9 +111,9 @@ def combining_marks(text: str, rng: random.Random) -> str:
 
 
 def split_words(text: str, rng: random.Random) -> str:
-    """Put spaces, dots or hyphens between the letters of some words."""
-    joint = rng.choice([" ", ".", "-", "_"])
-    return _some_words(text, rng, lambda w: joint.join(w), 0.2)
+    """Put spaces, dots, hyphens or the like between the letters of some words."""
+    joint = rng.choice([" ", " ", ".", "-", "_", "/", "|"])
+    return _some_words(text, rng, lambda w: joint.join(w), rng.choice((0.2, 0.4)))
 
 
 def leetspeak(text: str, rng: random.Random) -> str:
@@ -126,12 +139,15 @@ def drop_diacritics(text: str, rng: random.Random) -> str:
 
 
 def local_spelling(text: str, rng: random.Random) -> str:
-    """What each writing system is dodged with: Chinese look- and sound-alikes, Thai without tones, stretched Arabic."""
+    """What each writing system is dodged with: Chinese look- and sound-alikes, stretched Arabic, Thai without tones or
+    with its last letters drawn out."""
     if not _KANA.search(text):
         text = _CHINESE_WORD.sub(lambda m: rng.choice(_CHINESE[m[0]]) if rng.random() < 0.8 else m[0], text)
     text = _THAI_TONES.sub(lambda m: "" if rng.random() < 0.5 else m[0], text)
-    if rng.random() < 0.5:
-        return _ARABIC_JOIN.sub(lambda m: "ـ" * rng.randint(1, 3) if rng.random() < 0.3 else "", text)
+    text = _THAI_END.sub(lambda m: m[0] * rng.randint(2, 4) if rng.random() < 0.4 else m[0], text)
+    if rng.random() < 0.6:
+        often = rng.choice((0.3, 0.8))
+        return _ARABIC_JOIN.sub(lambda m: "ـ" * rng.randint(1, 3) if rng.random() < often else "", text)
     return text.translate(_ARABIC_HASTE)
 
 
@@ -158,8 +174,10 @@ def change_links(text: str, rng: random.Random) -> str:
 
 
 def change_case(text: str, rng: random.Random) -> str:
-    """Shouting, or no capitals at all."""
-    return text.upper() if rng.random() < 0.5 else text.lower()
+    """Shouting, with more marks than one, or no capitals at all."""
+    if rng.random() < 0.5:
+        return text.lower()
+    return re.sub(r"[!?。！？](?=\s|$)", lambda m: m[0] * rng.randint(1, 5), text.upper())
 
 
 TRICKS: dict[str, Callable[[str, random.Random], str]] = {
@@ -171,17 +189,21 @@ TRICKS: dict[str, Callable[[str, random.Random], str]] = {
 }  # fmt: skip
 
 
-# Look-alikes have five alphabets to show.
-_DRAWN = sorted([*TRICKS, "homoglyphs", "homoglyphs"])
+# Look-alikes have five alphabets to show; accents and letters set apart leave the model nothing but characters.
+_DRAWN = sorted([*TRICKS, *["homoglyphs", "accents", "split_words"] * 2, "local_spelling"])
+# Of these the tokenizer's normaliser leaves nothing: there is nothing to learn from them.
+_NORMALISED = ("zero_width", "full_width")
+_TAUGHT = [name for name in _DRAWN if name not in _NORMALISED]
 
 
-def obfuscate(text: str, rng: random.Random) -> str:
+def obfuscate(text: str, rng: random.Random, drawn: Sequence[str] = _DRAWN) -> str:
     """One or two tricks at random; the same `rng` state gives the same text. Used for the obfuscated test copy.
 
-    Most tricks leave some writing systems alone: the first ones count that change something.
+    Most tricks leave some writing systems alone: the first ones count that change something. `drawn` names those to
+    draw from, as often as they shall be drawn.
     """
     wanted, done = rng.choice((1, 2)), 0
-    for name in rng.sample(_DRAWN, len(_DRAWN)):
+    for name in rng.sample(drawn, len(drawn)):
         changed = TRICKS[name](text, rng)
         done += changed != text
         text = changed
@@ -193,5 +215,5 @@ def obfuscate(text: str, rng: random.Random) -> str:
 def augment(text: str, rng: random.Random, share: float) -> str:
     """The training view of a message: with probability `share` obfuscated, and always fresh where digits stand."""
     if rng.random() < share:
-        return obfuscate(text, rng)
+        return obfuscate(text, rng, _TAUGHT)
     return change_digits(text, rng) if rng.random() < 0.3 else text
