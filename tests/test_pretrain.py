@@ -17,7 +17,7 @@ from forewarn.training.cli_train import base_model
 from forewarn.training.config import ModelConfig, TrainConfig, load_config
 from forewarn.training.encoders import pretraining_record
 from forewarn.training.evaluation.metrics import auroc
-from forewarn.training.model import electra_config
+from forewarn.training.model import electra_config, lengthen
 from forewarn.training.pretrain import batches, loop
 from forewarn.training.pretrain.batches import IGNORE, MASK, BatchMaker
 from forewarn.training.pretrain.config import PretrainConfig
@@ -27,7 +27,7 @@ from forewarn.training.pretrain.shards import make_shards
 from forewarn.training.run_folder import open_run
 from forewarn.training.tokenizer import train_tokenizer
 from tokenizers import Tokenizer
-from transformers import AutoModel, AutoModelForMaskedLM
+from transformers import AutoModel, AutoModelForMaskedLM, BertConfig, BertForSequenceClassification
 
 WORDS = {
     "en": ["water", "house", "letter", "money", "friend", "garden", "yellow", "seven", "bread", "winter"],
@@ -249,8 +249,26 @@ def test_training_starts_from_the_folder(folder, tmp_path):
     assert all(torch.equal(value, model.electra.state_dict()[name]) for name, value in saved.items())
     assert model.config.hidden_dropout_prob == 0.3 and model.dtype == torch.float32
     assert pretraining_record(str(encoder))["tokens"] > 0 and pretraining_record("nobody/encoder") is None
-    with pytest.raises(ForewarnError, match="reads 24 tokens"):
-        base_model(train.model_copy(update={"model": ModelConfig(max_length=64)}), [], Taxonomy.load())
+
+
+def test_training_may_read_more_than_pretraining_did(folder, tmp_path):
+    settings = config(folder, tmp_path / "run", steps=2)
+    run(settings)
+    train = TrainConfig(
+        base=str(settings.out / "model"), tokenizer={"require_scripts": False}, model={"max_length": 24, "dropout": 0.0}
+    )
+    short, tokenizer = base_model(train, [], Taxonomy.load())
+    longer, _ = base_model(train.model_copy(update={"model": ModelConfig(max_length=60)}), [], Taxonomy.load())
+    ids = torch.tensor([tokenizer.encode("seven yellow houses").ids])
+    with torch.inference_mode():
+        hidden = [model.eval().electra(ids).last_hidden_state for model in (short, longer)]
+        assert torch.equal(*hidden) and longer(torch.full((1, 60), 7)).logits.isfinite().all()
+    table = longer.electra.embeddings.position_embeddings.weight
+    assert table.shape[0] == longer.config.max_position_embeddings == 60 and torch.equal(table[1:24], table[24:47])
+    sizes = dict.fromkeys(["hidden_size", "intermediate_size", "max_position_embeddings", "vocab_size"], 8)
+    other = BertForSequenceClassification(BertConfig(num_hidden_layers=1, num_attention_heads=1, **sizes))
+    with pytest.raises(ForewarnError, match="reads 8 tokens"):
+        lengthen(other, 60)
 
 
 def test_a_run_folder_belongs_to_one_config_and_one_state_of_the_data(tmp_path):

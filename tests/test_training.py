@@ -144,11 +144,15 @@ def test_a_scam_beside_an_honest_message_stays_a_scam(tokenizer):
     rows = [
         Row("you won the draw", "prize", "en", "sms", "written", "x"),
         Row("dinner at eight", "ham", "en", "sms", "real", "x"),
+        Row("rent is due", "transactional", "en", "sms", "real", "x"),
     ]
     data = MessageDataset(rows, tokenizer, TAXONOMY, 0.0, seed=1, padded_share=1.0)
-    said = tokenizer.decode(data[0]["input_ids"])
-    assert "won the draw" in said and "dinner at" in said and data[0]["labels"].sum() == 1
-    assert "draw" not in tokenizer.decode(data[1]["input_ids"])
+    said = [tokenizer.decode(data[i]["input_ids"]) for i in range(3)]
+    assert "won the draw" in said[0] and ("dinner at" in said[0] or "rent is" in said[0])
+    assert data[0]["labels"].sum() == 1
+    # Being one of several tells nothing: honest messages stand beside others of their label.
+    assert "draw" not in said[1] + said[2] and "rent" not in said[1]
+    assert said[1].count("dinner at") > 1 and said[2].count("rent is") > 1
 
 
 def test_the_default_config_shows_every_setting():

@@ -49,8 +49,8 @@ class MessageDataset(Dataset[dict[str, Any]]):
     """Messages as ids, encoded when asked for, so that each epoch sees other obfuscations and slot values.
 
     With a seed it is a training view: slots of our own scripts are filled anew, texts are obfuscated, and some scams
-    get an honest message of their language before or behind them, as filters are lulled. Without one, texts are taken
-    as they are.
+    get honest messages of their language before or behind them, as filters are lulled. So do some honest messages, of
+    the same label, or to be one of several would tell a scam. Without a seed, texts are taken as they are.
 
     The obfuscation of a row depends on the seed, the epoch and the row alone: runs repeat, resumed ones too.
     """
@@ -73,11 +73,9 @@ class MessageDataset(Dataset[dict[str, Any]]):
         self.teacher: torch.Tensor | None = None  # (rows, leaves) probabilities to learn beside the labels
         self.epoch = 0
         self.made: dict[int, dict[str, Any]] = {}  # this epoch's views that were made ahead, by index
-        self.honest: dict[str, list[int]] = defaultdict(list)
+        self.partners: list[list[int]] = [[]] * len(rows)  # honest messages that may stand beside each
         if padded_share:
-            self.is_scam, known = certain(self.allowed.numpy(), taxonomy.indices("scam"))
-            for index in (known & ~self.is_scam).nonzero()[0].tolist():
-                self.honest[rows[index].language].append(index)
+            self.partners = _partners(rows, *certain(self.allowed.numpy(), taxonomy.indices("scam")))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -106,13 +104,13 @@ class MessageDataset(Dataset[dict[str, Any]]):
         if self.seed is not None:
             rng = random.Random(f"{self.seed}:{self.epoch}:{index}")
             text = self._filled(index, rng)
-            padding = self.honest.get(self.rows[index].language)
-            if padding and self.is_scam[index] and rng.random() < self.padded_share:
-                parts = [text, self._filled(rng.choice(padding), rng)]
-                padded = rng.choice([" ", "\n", "\n\n"]).join(rng.sample(parts, 2))
+            if self.partners[index] and rng.random() < self.padded_share:
+                count = rng.choice((1, 1, 2, 4))
+                parts = [text, *(self._filled(rng.choice(self.partners[index]), rng) for _ in range(count))]
+                padded = rng.choice([" ", "\n", "\n\n"]).join(rng.sample(parts, len(parts)))
                 padded = augment(padded, rng, self.augment_share)
                 encoding = self.tokenizer.encode(padded[:2000])
-                if not encoding.overflowing:  # both must be read
+                if not encoding.overflowing:  # all of them must be read
                     return self._item(encoding.ids, index)
             text = augment(text, rng, self.augment_share)
         # Only the head of a very long message is used, and NFKC can be slow on megabytes.
@@ -121,6 +119,25 @@ class MessageDataset(Dataset[dict[str, Any]]):
     def _item(self, ids: list[int], index: int) -> dict[str, Any]:
         item = {"input_ids": ids, "labels": self.allowed[index]}
         return item if self.teacher is None else item | {"teacher": self.teacher[index]}
+
+
+def _partners(rows: list[Row], is_scam: np.ndarray, known: np.ndarray) -> list[list[int]]:
+    """For each row the honest ones that may stand beside it: beside a scam any of its language, else of its label too.
+
+    Args:
+        rows: all rows.
+        is_scam: (rows,) bool.
+        known: (rows,) bool, whether that is certain; rows of which it is not get none.
+    """
+    by_language: dict[str, list[int]] = defaultdict(list)
+    by_label: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index in (known & ~is_scam).nonzero()[0].tolist():
+        by_language[rows[index].language].append(index)
+        by_label[rows[index].language, rows[index].label].append(index)
+    return [
+        [] if not sure else by_language[row.language] if scam else by_label[row.language, row.label]
+        for row, scam, sure in zip(rows, is_scam, known, strict=True)
+    ]
 
 
 def collate(items: list[dict[str, Any]], pad_id: int = 0) -> dict[str, torch.Tensor]:

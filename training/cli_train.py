@@ -22,7 +22,7 @@ from forewarn.training.data.dataset import build_info, read_split
 from forewarn.training.data.rows import Row
 from forewarn.training.encoders import encoder_fingerprint, encoder_name, pretraining_record
 from forewarn.training.finetune import finetune, validation_metrics
-from forewarn.training.model import corrected, load_base, new_model, output_layer, save_checkpoint
+from forewarn.training.model import corrected, lengthen, load_base, new_model, output_layer, save_checkpoint
 from forewarn.training.ngram_fit import fit_ngrams
 from forewarn.training.ngrams import PieceNgrams, all_logits, blend, load_classifier, save_ngrams
 from forewarn.training.public_text import NAME as PUBLIC_TEXT
@@ -46,9 +46,7 @@ def base_model(config: TrainConfig, rows: list[Row], taxonomy: Taxonomy) -> tupl
     model = load_base(name, taxonomy, config.model.dropout)
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions and config.model.max_length > positions:
-        raise ForewarnError(
-            f"base model {name} reads {positions} tokens; set model.max_length to at most that in the config"
-        )
+        lengthen(model, config.model.max_length)
     try:
         loaded = AutoTokenizer.from_pretrained(name, use_fast=True).backend_tokenizer
     except (OSError, ValueError, AttributeError) as error:

@@ -41,7 +41,7 @@ class ModelConfig(Strict):
     intermediate: int = Field(1024, ge=16)
     embedding: int = Field(128, ge=8)
     dropout: float = Field(0.1, ge=0, lt=1)
-    max_length: int = Field(128, ge=8, le=512, description="tokens, with [CLS] and [SEP]")
+    max_length: int = Field(256, ge=8, le=512, description="tokens, with [CLS] and [SEP]")
 
 
 class NgramConfig(Strict):
@@ -79,7 +79,9 @@ class TrainConfig(Strict):
         0.5, ge=0, le=1, description="0 samples rows as they come, 1 gives every language+source the same share"
     )
     augment_share: float = Field(0.4, ge=0, le=1, description="share of training views that are obfuscated")
-    padded_share: float = Field(0.04, ge=0, le=1, description="share of scams that stand beside an honest message")
+    padded_share: float = Field(
+        0.08, ge=0, le=1, description="share of scams and of honest messages that stand beside other honest ones"
+    )
     public_text_rows: int = Field(
         400, ge=0, description="sentences of public text a language, as rows that are no scam; 0 leaves them out"
     )

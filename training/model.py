@@ -12,6 +12,7 @@ from forewarn.inference.labels import Taxonomy
 from forewarn.training.config import ModelConfig
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification, ElectraConfig, PreTrainedModel
+from transformers.models.electra.modeling_electra import ElectraEmbeddings
 from transformers.utils import logging
 
 # The names of special tokens: ours and BERT's, or RoBERTa's.
@@ -82,6 +83,28 @@ def load_base(name: str, taxonomy: Taxonomy, dropout: float) -> PreTrainedModel:
     finally:
         logging.set_verbosity(verbosity)
     return model
+
+
+def lengthen(model: PreTrainedModel, positions: int) -> None:
+    """Let an encoder of our layout read `positions` tokens, more than it was pretrained on.
+
+    The new positions begin as copies of the old ones, as in Longformer (Beltagy et al. 2020,
+    https://arxiv.org/abs/2004.05150): what is near what stays as it was, and short texts are read as before.
+
+    Raises:
+        ForewarnError: it is an encoder of another layout.
+    """
+    known = model.config.max_position_embeddings
+    if not isinstance(model.config, ElectraConfig):
+        raise ForewarnError(f"the base model reads {known} tokens; set model.max_length to at most that in the config")
+    before = model.base_model.embeddings.state_dict()
+    model.config.max_position_embeddings = positions
+    longer = ElectraEmbeddings(model.config)
+    old = before["position_embeddings.weight"]
+    # From the second one on: [CLS] alone stands at the first.
+    again = 1 + torch.arange(positions - known) % (known - 1)
+    longer.load_state_dict(before | {"position_embeddings.weight": torch.cat([old, old[again]])})
+    model.base_model.embeddings = longer
 
 
 def random_weights(model: PreTrainedModel) -> PreTrainedModel:

@@ -9,9 +9,10 @@ from pydantic import Field
 
 
 class EncoderConfig(ModelConfig):
-    """The encoder's shape; a short pretraining underfits, so nothing is dropped out."""
+    """The encoder's shape; a short pretraining underfits, so nothing is dropped out, and most sentences are short."""
 
     dropout: float = Field(0.0, ge=0, lt=1)
+    max_length: int = Field(128, ge=8, le=512, description="tokens of a block")
 
 
 class PretrainConfig(Strict):
