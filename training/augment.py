@@ -139,8 +139,8 @@ def drop_diacritics(text: str, rng: random.Random) -> str:
 
 
 def local_spelling(text: str, rng: random.Random) -> str:
-    """What each writing system is dodged with: Chinese look- and sound-alikes, stretched Arabic, Thai without tones or
-    with its last letters drawn out.
+    """What each writing system is dodged with: Chinese look- and sound-alikes, stretched Arabic, Thai without tones
+    or with its last letters drawn out.
     """
     if not _KANA.search(text):
         text = _CHINESE_WORD.sub(lambda m: rng.choice(_CHINESE[m[0]]) if rng.random() < 0.8 else m[0], text)

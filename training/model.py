@@ -97,14 +97,15 @@ def lengthen(model: PreTrainedModel, positions: int) -> None:
     known = model.config.max_position_embeddings
     if not isinstance(model.config, ElectraConfig):
         raise ForewarnError(f"the base model reads {known} tokens; set model.max_length to at most that in the config")
-    before = model.base_model.embeddings.state_dict()
+    encoder: Any = model.base_model
+    before = encoder.embeddings.state_dict()
     model.config.max_position_embeddings = positions
     longer = ElectraEmbeddings(model.config)
     old = before["position_embeddings.weight"]
     # From the second one on: [CLS] alone stands at the first.
     again = 1 + torch.arange(positions - known) % (known - 1)
     longer.load_state_dict(before | {"position_embeddings.weight": torch.cat([old, old[again]])})
-    model.base_model.embeddings = longer
+    encoder.embeddings = longer
 
 
 def random_weights(model: PreTrainedModel) -> PreTrainedModel:
