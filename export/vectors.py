@@ -98,6 +98,12 @@ TEXTS: tuple[str, ...] = (
     "win " * 400,
     "请立即转账到安全账户。" * 80,
     "भुगतान करें " * 150,
+    # Longer than the model reads at once: honest all along but for one window, the middle one or the last.
+    "The meeting notes of Tuesday are in the folder, thanks to all of you who came and helped. " * 12
+    + "Your parcel is held at customs, pay the fee of 1.95 today at https://parcel-fee.example/pay or it goes back. "
+    + "We looked at the garden, the roof and the new kitchen, and lunch was good. " * 14,
+    "昨天开会的记录放在文件夹里了，谢谢大家来帮忙，下周二同一时间再见，记得带上材料。" * 14
+    + "您涉嫌洗钱，请立即把存款转到公安局的安全账户，不要告诉任何人。",
 )
 
 
@@ -107,16 +113,13 @@ def write_vectors(bundle: Path, target: Path) -> int:
     Each text is scored alone, since dynamic quantisation lets the other messages of a batch move the logits.
     """
     classifier = ScamClassifier.load(bundle, threads=1)
-    tokenizer = Tokenizer.from_buffer(Bundle.open(bundle).read("tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(classifier.max_length)
+    normaliser = Tokenizer.from_buffer(Bundle.open(bundle).read("tokenizer.json")).normalizer
     with target.open("w", encoding="utf-8", newline="\n") as out:
         for text in TEXTS:
-            normalised = tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
             vector = {
                 "text": text,
-                "normalised": normalised,
-                "ids": tokenizer.encode(text).ids,
+                "normalised": normaliser.normalize_str(text) if normaliser else text,
+                "ids": classifier.ids(text),
                 "logits": [round(float(x), 5) for x in classifier.logits([text])[0]],
                 "verdict": classifier.score([text])[0].to_dict(),
             }

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from forewarn.inference.bundle import Bundle
-from forewarn.inference.classifier import WINDOW, ScamClassifier
+from forewarn.inference.classifier import CHUNK, ScamClassifier
 from forewarn.inference.errors import BundleError, ForewarnError
 from forewarn.inference.readers import SUFFIXES, Record, Row, Span, read_rows, split
 
@@ -158,7 +158,7 @@ def score_block(
         return
     source.parts.mkdir(parents=True, exist_ok=True)
     with _appearing(part, source.parts) as out:
-        for batch in _batches(read_rows(source.path, WINDOW, span)):
+        for batch in _batches(read_rows(source.path, CHUNK, span)):
             records = [row for row in batch if isinstance(row, Record)]
             verdicts = iter(
                 classifier.score([x.text for x in records], explain, locale, senders=[x.sender for x in records])
@@ -254,7 +254,7 @@ def _batches(lists: Iterator[list[Row]]) -> Iterator[list[Row]]:
         for row in rows:
             batch.append(row)
             characters += len(row.text) if isinstance(row, Record) else 0
-            if len(batch) == WINDOW or characters >= _BATCH_CHARACTERS:
+            if len(batch) == CHUNK or characters >= _BATCH_CHARACTERS:
                 yield batch
                 batch, characters = [], 0
     if batch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,16 @@ from forewarn.inference.bundle import Bundle
 from forewarn.inference.errors import BundleError, ForewarnError
 from forewarn.inference.explain import Evidence, clean, explain_scam, forewarning_for
 from forewarn.inference.labels import Taxonomy
+from forewarn.inference.windows import frame, window_starts
 from tokenizers import Encoding, Tokenizer
 
 # A batch holds at most this many ids, padding included. Measured: with 8192, a text of a large batch took twice the CPU
 # time, for padding and for values that no longer fit into the processor's caches; with 256, a little more again.
 BATCH_TOKENS = 512
 BATCH_TEXTS = 128
-# Texts tokenised at a time; sorting by length happens inside such a window.
-WINDOW = 2048
+# Texts tokenised at a time; sorting by length happens among these. A few long ones are as many.
+CHUNK = 2048
+_CHUNK_CHARACTERS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,22 @@ class Verdict:
         return result
 
 
+@dataclass(frozen=True)
+class _Read:
+    """Of each text the logits (n, labels), whether it has nothing to read, and which of its windows decided."""
+
+    logits: np.ndarray
+    blank: list[bool]
+    window: list[int]
+
+
 class ScamClassifier:
     """A loaded bundle. Safe to share between threads; open one a process.
 
     Texts may be any Python strings: lone surrogates count as U+FFFD, NUL is dropped, and of a text longer than 4000
-    characters the first 3000 and last 1000 are read, of which the tokenizer keeps the first `max_length` ids. A text
-    with nothing to read (empty, only spaces or invisible characters) is legitimate with risk 0.0, whatever the model.
+    characters the first 3000 and last 1000 are read. What has more than `max_length` ids is read in windows, of which
+    the one with the highest risk decides. A text with nothing to read (empty, only spaces or invisible characters) is
+    legitimate with risk 0.0, whatever the model.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
@@ -89,7 +101,9 @@ class ScamClassifier:
         self._bias = np.zeros(len(self.taxonomy.leaves))
         self._bias[self._members["scam"]] = float(bundle.manifest["calibration"]["scam_bias"])
         self._forewarnings = _read_forewarnings(bundle)
-        self._tokenizer = _read_tokenizer(bundle, self.max_length)
+        self._tokenizer = _read_tokenizer(bundle)
+        self._before, self._after = frame(self._tokenizer)
+        self._room = self.max_length - len(self._before) - len(self._after)
         self._special_tokens = [token.content for token in self._tokenizer.get_added_tokens_decoder().values()]
         self._session = _open_session(bundle, threads)
 
@@ -136,13 +150,17 @@ class ScamClassifier:
         cleaned = _clean_all(texts)
         if senders is not None and len(senders) != len(texts):
             raise ForewarnError(f"{len(senders)} senders for {len(texts)} texts; give one a text, None where unknown")
-        logits, blank = self._run(cleaned)
+        read = self._read(cleaned)
         verdicts = []
-        for i, (text, row, is_blank) in enumerate(zip(texts, logits, blank, strict=True)):
-            verdict = self._blank_verdict() if is_blank else self._decide(self.probabilities(row[None])[0])
+        for i, text in enumerate(texts):
+            row = read.logits[i]
+            verdict = self._blank_verdict() if read.blank[i] else self._decide(self.probabilities(row[None])[0])
             if senders is not None:
                 verdict = self.with_sender(verdict, senders[i], locale)
-            verdicts.append(self._explained(text, verdict, row, is_blank, locale) if explain else verdict)
+            if explain:
+                evidence = [] if read.blank[i] else self._evidence(text, row, read.window[i])
+                verdict = self._explained(verdict, evidence, row, locale)
+            verdicts.append(verdict)
         return verdicts
 
     def with_sender(self, verdict: Verdict, sender: str | None, locale: str | None = None) -> Verdict:
@@ -171,12 +189,16 @@ class ScamClassifier:
             yield from self.score(chunk, explain=explain, locale=locale)
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """The model's raw logits, float32 (n, labels), in the order of `taxonomy.names`; not calibrated."""
-        return self._run(_clean_all(texts))[0]
+        """The model's raw logits, float32 (n, labels), in the order of `taxonomy.names`; not calibrated.
+
+        Of a text that is read in windows, those of the window that decides.
+        """
+        return self._read(_clean_all(texts)).logits
 
     def ids(self, text: str) -> list[int]:
-        """The ids that the model reads of a text, at most `max_length`."""
-        return list(self._tokenizer.encode(clean(text)).ids)
+        """The ids that the model reads of a text, at most `max_length`: of a longer one the first window."""
+        pieces = self._tokenizer.encode(clean(text), add_special_tokens=False).ids
+        return [*self._before, *pieces[: self._room], *self._after]
 
     def canonical(self, text: str) -> str:
         """What decides the verdict on a text: two texts with the same canonical form read alike to the model.
@@ -206,18 +228,32 @@ class ScamClassifier:
             return "block"
         return "warn" if risk >= self._warn else "allow"
 
-    def _run(self, cleaned: list[str]) -> tuple[np.ndarray, list[bool]]:
-        """Logits of cleaned texts, and which of them have nothing to read."""
-        logits = np.empty((len(cleaned), len(self.taxonomy.leaves)), dtype=np.float32)
-        blank: list[bool] = []
-        for start in range(0, len(cleaned), WINDOW):
-            window = cleaned[start : start + WINDOW]
-            encodings = self._tokenizer.encode_batch(window)
-            blank += [_is_blank(text, encoding) for text, encoding in zip(window, encodings, strict=True)]
-            ids = [encoding.ids for encoding in encodings]
-            for batch in _buckets([len(x) for x in ids]):
-                logits[[start + i for i in batch]] = self._forward([ids[i] for i in batch])
-        return logits, blank
+    def _read(self, cleaned: list[str]) -> _Read:
+        read = _Read(np.empty((len(cleaned), len(self.taxonomy.leaves)), dtype=np.float32), [], [])
+        for start, stop in _chunks([len(text) for text in cleaned]):
+            encodings = self._tokenizer.encode_batch(cleaned[start:stop], add_special_tokens=False)
+            read.blank.extend(map(_is_blank, cleaned[start:stop], encodings))
+            rows: list[list[int]] = []
+            first: list[int] = []  # the first row of each text
+            for encoding in encodings:
+                ids = encoding.ids
+                first.append(len(rows))
+                for at in window_starts(len(ids), self._room):
+                    rows.append([*self._before, *ids[at : at + self._room], *self._after])
+            logits = np.empty((len(rows), read.logits.shape[1]), dtype=np.float32)
+            for batch in _buckets([len(row) for row in rows]):
+                logits[batch] = self._forward([rows[i] for i in batch])
+            riskiest = self._riskiest(logits, first)
+            read.logits[start:stop] = logits[riskiest]
+            read.window.extend(row - own for row, own in zip(riskiest, first, strict=True))
+        return read
+
+    def _riskiest(self, logits: np.ndarray, first: list[int]) -> list[int]:
+        """Of the rows of each text the one with the highest risk."""
+        if len(first) == len(logits):
+            return first
+        log_odds = self._log_odds(logits)
+        return [at + int(log_odds[at:end].argmax()) for at, end in pairwise([*first, len(logits)])]
 
     def _forward(self, rows: list[list[int]]) -> np.ndarray:
         width = max(1, *map(len, rows))
@@ -246,11 +282,19 @@ class ScamClassifier:
         chosen = self.taxonomy.leaves[leaf]
         return Verdict(verdict, risk, action or self.action(risk), chosen.name, score, chosen.levers, self.version)
 
-    def _explained(self, text: str, verdict: Verdict, row: np.ndarray, is_blank: bool, locale: str | None) -> Verdict:
-        evidence: list[Evidence] = []
+    def _evidence(self, text: str, row: np.ndarray, window: int) -> list[Evidence]:
+        """What made the window that decided look like a scam; `row` (labels,) are its logits."""
+        pieces = self._tokenizer.encode(clean(text), add_special_tokens=False).offsets
+        starts = window_starts(len(pieces), self._room)
+        seen = pieces[starts[window] : starts[window] + self._room]
+        if len(starts) == 1:
+            return explain_scam(text, seen, None, self._scam_log_odds, float(self._log_odds(row[None])[0]))
+        part = min(a for a, _ in seen), max(b for _, b in seen)
+        whole = self._scam_log_odds([clean(text)[slice(*part)]])
+        return explain_scam(text, seen, part, self._scam_log_odds, float(whole[0]))
+
+    def _explained(self, verdict: Verdict, evidence: list[Evidence], row: np.ndarray, locale: str | None) -> Verdict:
         forewarning = None
-        if not is_blank:
-            evidence = explain_scam(text, self._tokenizer, self._scam_log_odds, float(self._log_odds(row[None])[0]))
         if verdict.verdict == "scam" or verdict.action != "allow":
             # A message that is warned of although its verdict is another one is warned of as its likeliest scam.
             leaf = max(self._members["scam"], key=lambda i: row[i])
@@ -258,7 +302,7 @@ class ScamClassifier:
         return replace(verdict, evidence=evidence, forewarning=forewarning)
 
     def _scam_log_odds(self, cleaned: list[str]) -> np.ndarray:
-        return self._log_odds(self._run(cleaned)[0])
+        return self._log_odds(self._read(cleaned).logits)
 
     def _log_odds(self, logits: np.ndarray) -> np.ndarray:
         scam = self.probabilities(logits)[:, self._members["scam"]].sum(axis=1).clip(1e-9, 1 - 1e-9)
@@ -275,7 +319,19 @@ def _clean_all(texts: Sequence[str]) -> list[str]:
 
 
 def _is_blank(text: str, encoding: Encoding) -> bool:
-    return not text.strip() or (len(encoding.ids) <= 2 and all(encoding.special_tokens_mask))
+    return not encoding.ids or not text.strip()
+
+
+def _chunks(lengths: list[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of texts that are tokenised together, by the characters of each text."""
+    start = characters = 0
+    for i, length in enumerate(lengths):
+        if i > start and (i - start == CHUNK or characters + length > _CHUNK_CHARACTERS):
+            yield start, i
+            start, characters = i, 0
+        characters += length
+    if start < len(lengths):
+        yield start, len(lengths)
 
 
 def _buckets(lengths: list[int]) -> Iterator[list[int]]:
@@ -291,13 +347,13 @@ def _buckets(lengths: list[int]) -> Iterator[list[int]]:
         yield batch
 
 
-def _read_tokenizer(bundle: Bundle, max_length: int) -> Tokenizer:
+def _read_tokenizer(bundle: Bundle) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_buffer(bundle.read("tokenizer.json"))
     except Exception:
         # The tokenizers library raises bare Exception for a file that it cannot read.
         raise BundleError(f"bundle {bundle.path}: tokenizer.json is not a tokenizer; export it again") from None
-    tokenizer.enable_truncation(max_length)
+    tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
 

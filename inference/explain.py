@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TypedDict
 
 import numpy as np
-from tokenizers import Tokenizer
 
 HEAD_CHARACTERS = 3000
 TAIL_CHARACTERS = 1000
@@ -54,21 +53,27 @@ def origins(text: str) -> list[int]:
 
 
 def explain_scam(
-    text: str, tokenizer: Tokenizer, scam_log_odds: Callable[[list[str]], np.ndarray], whole: float
+    text: str,
+    pieces: list[tuple[int, int]],
+    part: tuple[int, int] | None,
+    scam_log_odds: Callable[[list[str]], np.ndarray],
+    whole: float,
 ) -> list[Evidence]:
     """The spans that raise the scam log-odds most, heaviest first (none where nothing does).
 
     Args:
         text: the original text.
-        tokenizer: the bundle's tokenizer, truncation on.
+        pieces: where the pieces that the model read stand in the cleaned text.
+        part: the part of the cleaned text that is explained; None is all of it.
         scam_log_odds: the model, from cleaned texts to scam log-odds.
-        whole: the scam log-odds of the whole text.
+        whole: the scam log-odds of that part.
     """
     cleaned = clean(text)
-    segments = _segments(cleaned, tokenizer)
+    begin, stop = part or (0, len(cleaned))
+    segments = _segments(cleaned, begin, pieces)
     if not segments:
         return []
-    weights = whole - scam_log_odds([cleaned[:start] + cleaned[end:] for start, end in segments])
+    weights = whole - scam_log_odds([cleaned[begin:start] + cleaned[end:stop] for start, end in segments])
     floor = max(0.05, 0.2 * float(weights.max()))
     places = origins(text)
 
@@ -77,28 +82,26 @@ def explain_scam(
     for i, (start, end) in enumerate(segments):
         if weights[i] < floor:
             continue
-        first, stop, weight = places[start], places[end - 1] + 1, float(weights[i])
+        first, after, weight = places[start], places[end - 1] + 1, float(weights[i])
         # Neighbours become one span, unless the cut of a very long text lies between them.
         if i == last + 1 and spans and first - spans[-1][1] < TAIL_CHARACTERS // 10:
             first, weight = spans[-1][0], spans[-1][2] + weight
             spans.pop()
-        spans.append((first, stop, weight))
+        spans.append((first, after, weight))
         last = i
     spans.sort(key=lambda span: -span[2])
     return [
-        {"start": first, "end": stop, "text": _SURROGATE.sub("\ufffd", text[first:stop]), "weight": round(weight, 4)}
-        for first, stop, weight in spans[:MAX_SPANS]
+        {"start": first, "end": after, "text": _SURROGATE.sub("\ufffd", text[first:after]), "weight": round(weight, 4)}
+        for first, after, weight in spans[:MAX_SPANS]
     ]
 
 
-def _segments(cleaned: str, tokenizer: Tokenizer) -> list[tuple[int, int]]:
+def _segments(cleaned: str, begin: int, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """At most MAX_SEGMENTS parts of what the model sees: words, or a few pieces where a script has no spaces."""
-    encoding = tokenizer.encode(cleaned)
-    pieces = [(start, end) for start, end in encoding.offsets if end > start]
-    # Beyond the last piece the tokenizer has truncated; taking that out would change nothing.
+    pieces = [(start, end) for start, end in pieces if end > start]
     seen = max((end for _, end in pieces), default=0)
     segments: list[tuple[int, int]] = []
-    for word in _WORD.finditer(cleaned, 0, seen):
+    for word in _WORD.finditer(cleaned, begin, seen):
         start, end = word.span()
         if _UNSPACED.search(word.group()):
             inner = sorted({min(max(a, start), end) for a, b in pieces if a < end and b > start} | {start})
