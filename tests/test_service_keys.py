@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import re
+import shutil
 import signal
 import statistics
 import threading
@@ -159,6 +160,7 @@ def test_a_scope_opens_its_addresses_and_no_other(tiny_classifier, tiny_bundle, 
 
 
 def test_a_new_key_and_a_revoked_one_count_within_the_refresh_time(tiny_classifier, tiny_bundle, url, store, make):
+    make()
     with locked(tiny_classifier, tiny_bundle, url) as client:
         key, token = new_key("late")
         client.headers.update(bearer(token))
@@ -170,6 +172,48 @@ def test_a_new_key_and_a_revoked_one_count_within_the_refresh_time(tiny_classifi
                 answer = post(client, messages=messages(1))
             assert answer.status_code == status
         check_error(answer, 401, "key_invalid")
+
+
+def test_a_key_that_is_revoked_in_a_file_that_took_the_place_of_the_store_counts_as_such(
+    tiny_classifier, tiny_bundle, url, make, tmp_path
+):
+    token = make(per_minute=60)
+    with locked(tiny_classifier, tiny_bundle, url) as client:
+        client.headers.update(bearer(token))
+        assert post(client, messages=messages(1)).status_code == 200
+        shutil.copy(tmp_path / "keys.db", tmp_path / "new.db")
+        (tmp_path / "new.db").replace(tmp_path / "keys.db")
+        assert post(client, messages=messages(1)).status_code == 200
+        with contextlib.closing(open_store(url)) as replaced:
+            assert replaced.revoke(token.split("_")[1])
+        time.sleep(0.5)
+        check_error(post(client, messages=messages(1)), 401, "key_invalid")
+
+
+def test_a_store_that_was_removed_is_told_counted_and_not_made_anew(
+    tiny_classifier, tiny_bundle, url, store, make, tmp_path, caplog
+):
+    known = make("score", "metrics", per_minute=60)
+    with locked(tiny_classifier, tiny_bundle, url) as client:
+        shutil.copy(tmp_path / "keys.db", tmp_path / "kept")
+        for path in tmp_path.glob("keys.db*"):
+            path.unlink()
+        time.sleep(0.5)
+        late, token = new_key("late")
+        check_error(post_as(client, token), 503, "store_unavailable")
+        assert post_as(client, known).status_code == 200
+        assert re.search(r'store_errors_total\{use="keys"\} [1-9]', client.get("/metrics", headers=bearer(known)).text)
+        assert "the keys could not be read" in caplog.text
+        assert not list(tmp_path.glob("keys.db*"))
+        (tmp_path / "kept").rename(tmp_path / "keys.db")
+        with contextlib.closing(open_store(url)) as restored:
+            restored.add(late)
+        time.sleep(0.5)
+        assert post_as(client, token).status_code == post_as(client, known).status_code == 200
+
+
+def post_as(client, token):
+    return client.post("/v1/score", json={"messages": messages(1)}, headers=bearer(token))
 
 
 def test_a_stream_ends_when_its_key_is_revoked(tiny_classifier, tiny_bundle, url, store):
@@ -339,11 +383,12 @@ def test_the_network_is_not_let_in_without_keys(tiny_bundle, capsys, host):
 
 
 def test_a_store_that_cannot_be_used_is_one_line_and_exit_2(tiny_bundle, capsys, monkeypatch, tmp_path):
-    for url in ("zebra", f"sqlite:///{tmp_path}/none/keys.db", f"redis://:zq7marked@127.0.0.1:{free_port()}"):
+    for url in ("zebra", f"sqlite:///{tmp_path}/none.db", f"sqlite:///{tmp_path}/none/keys.db", f"redis://:zq7marked@127.0.0.1:{free_port()}"):
         monkeypatch.setenv("FOREWARN_KEYS", url)
         assert cli.main(["serve", "--port", "0", "--bundle", str(tiny_bundle)]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and "zq7marked" not in error
+    assert not list(tmp_path.iterdir())  # the service makes no store
 
 
 def test_an_open_service_beyond_this_machine_is_a_choice(tiny_bundle):

@@ -6,6 +6,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -24,6 +25,7 @@ from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLi
 from test_server import check_error, post, serving, wait_until
 
 MESSAGES = [{"id": "1", "text": "Claim your tax rebate today or it expires"}]
+KEYS = (sys.executable, "-m", "forewarn.inference.cli", "keys")
 
 
 def free_port():
@@ -317,6 +319,20 @@ def test_a_file_that_is_no_database_and_a_folder_that_is_not_there_are_told(tmp_
     for name in ("text.db", "none/keys.db"):
         with pytest.raises(StoreError, match=name):
             open_store(f"sqlite:///{tmp_path}/{name}").all()
+
+
+def test_what_another_process_writes_is_seen_by_all_threads(tmp_path):
+    url = f"sqlite:///{tmp_path}/keys.db"
+    key, _ = new_key("revoked elsewhere")
+    with contextlib.closing(open_store(url)) as store, ThreadPoolExecutor(3) as threads:
+        store.add(key)
+        meeting = threading.Barrier(3)  # so that each thread connects
+        assert [len(x) for x in threads.map(lambda _: (store.all(), meeting.wait())[0], range(3))] == [1, 1, 1]
+        for _ in range(2):
+            subprocess.run([*KEYS, "add", "another", "--store", url], check=True, capture_output=True)
+        subprocess.run([*KEYS, "revoke", key.id, "--store", url], check=True, capture_output=True)
+        seen = store.all()
+        assert len(seen) == 3 and [x.id for x in seen if x.revoked] == [key.id]
 
 
 def test_the_file_of_keys_is_for_its_owner_only(tmp_path):

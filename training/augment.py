@@ -59,6 +59,11 @@ _WORD = re.compile(r"\w{3,}")
 _DIGIT = re.compile(r"\d")
 _LINK = re.compile(r"(?:https?://)?(?:[\w-]+\.)+[a-z]{2,12}(?:/\S*)?", re.IGNORECASE)
 
+_HOST = re.compile(
+    r"(?<![\w@.-])(?P<scheme>https?://)?(?P<host>(?:[\w-]+\.)+"
+    r"(?:com|net|org|info|top|xyz|icu|vip|cc|shop|site|live|link|online|click|app|dev|[a-z]{2}))(?![\w.@-])"
+)
+
 
 def _some_words(text: str, rng: random.Random, change: Callable[[str], str], share: float) -> str:
     return _WORD.sub(lambda m: change(m[0]) if rng.random() < share else m[0], text)
@@ -174,6 +179,19 @@ def change_links(text: str, rng: random.Random) -> str:
     return _LINK.sub(rewrite, text)
 
 
+def reserved_links(text: str, rng: random.Random) -> str:
+    """Links under a domain that is reserved for examples: what tells a link is then its words and not its ending."""
+    ending = rng.choice(("example", "example", "test", "example.com", "example.org"))
+
+    def rewrite(match: re.Match[str]) -> str:
+        labels = match["host"].split(".")[:-1]
+        while len(labels) > 1 and len(labels[-1]) < 4:  # co.uk
+            labels.pop()
+        return f"{match['scheme'] or ''}{'.'.join(labels)}.{ending}"
+
+    return _HOST.sub(rewrite, text)
+
+
 def change_case(text: str, rng: random.Random) -> str:
     """Shouting, with more marks than one, or no capitals at all."""
     if rng.random() < 0.5:
@@ -214,7 +232,12 @@ def obfuscate(text: str, rng: random.Random, drawn: Sequence[str] = _DRAWN) -> s
 
 
 def augment(text: str, rng: random.Random, share: float) -> str:
-    """The training view of a message: with probability `share` obfuscated, and always fresh where digits stand."""
+    """The training view of a message: with probability `share` obfuscated, and always fresh where digits stand.
+
+    A fifth of the links are under reserved domains, on whichever side they stand.
+    """
+    if rng.random() < 0.2:
+        text = reserved_links(text, rng)
     if rng.random() < share:
         return obfuscate(text, rng, _TAUGHT)
     return change_digits(text, rng) if rng.random() < 0.3 else text

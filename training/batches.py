@@ -17,6 +17,7 @@ from forewarn.training.model import allowed_leaves
 from forewarn.training.public_text import NAME as PUBLIC_TEXT
 from forewarn.training.scripts.corpus import NAME as SCRIPTS
 from forewarn.training.scripts.slots import fill_row
+from forewarn.training.surroundings import surround
 from tokenizers import Tokenizer
 from torch.utils.data import Dataset, Sampler
 
@@ -50,7 +51,8 @@ class MessageDataset(Dataset[dict[str, Any]]):
 
     With a seed it is a training view: slots of our own scripts are filled anew, texts are obfuscated, and some scams
     get honest messages of their language before or behind them, as filters are lulled. So do some honest messages, of
-    the same label, or to be one of several would tell a scam. Without a seed, texts are taken as they are.
+    the same label, or to be one of several would tell a scam. Some of both get a greeting, a footer or the like.
+    Without a seed, texts are taken as they are.
 
     The obfuscation of a row depends on the seed, the epoch and the row alone: runs repeat, resumed ones too.
     """
@@ -63,6 +65,7 @@ class MessageDataset(Dataset[dict[str, Any]]):
         augment_share: float = 0.0,
         seed: int | None = None,
         padded_share: float = 0.0,
+        surrounded_share: float = 0.0,
     ) -> None:
         self.rows = rows
         self.tokenizer = tokenizer
@@ -70,11 +73,12 @@ class MessageDataset(Dataset[dict[str, Any]]):
         self.augment_share = augment_share
         self.seed = seed
         self.padded_share = padded_share
+        self.surrounded_share = surrounded_share
         self.teacher: torch.Tensor | None = None  # (rows, leaves) probabilities to learn beside the labels
         self.epoch = 0
         self.made: dict[int, dict[str, Any]] = {}  # this epoch's views that were made ahead, by index
         self.partners: list[list[int]] = [[]] * len(rows)  # honest messages that may stand beside each
-        if padded_share:
+        if padded_share or surrounded_share:
             self.partners = _partners(rows, *certain(self.allowed.numpy(), taxonomy.indices("scam")))
 
     def __len__(self) -> int:
@@ -112,6 +116,10 @@ class MessageDataset(Dataset[dict[str, Any]]):
                 encoding = self.tokenizer.encode(padded[:2000])
                 if not encoding.overflowing:  # all of them must be read
                     return self._item(encoding.ids, index)
+            if rng.random() < self.surrounded_share:
+                partners = self.partners[index]
+                quoted = self._filled(rng.choice(partners), rng) if partners else None
+                text = surround(text, self.rows[index].language, rng, quoted)
             text = augment(text, rng, self.augment_share)
         # Only the head of a very long message is used, and NFKC can be slow on megabytes.
         return self._item(self.tokenizer.encode(text[:2000]).ids, index)

@@ -156,7 +156,15 @@ def train(config: TrainConfig) -> dict[str, Any]:
             )
     tokenizer.enable_truncation(config.model.max_length)
     datasets = (
-        MessageDataset(with_slots, tokenizer, taxonomy, config.augment_share, config.seed, config.padded_share),
+        MessageDataset(
+            with_slots,
+            tokenizer,
+            taxonomy,
+            config.augment_share,
+            config.seed,
+            config.padded_share,
+            config.surrounded_share,
+        ),
         MessageDataset(validation_rows, tokenizer, taxonomy),
     )
     if config.teacher:

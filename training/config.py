@@ -82,6 +82,12 @@ class TrainConfig(Strict):
     padded_share: float = Field(
         0.08, ge=0, le=1, description="share of scams and of honest messages that stand beside other honest ones"
     )
+    surrounded_share: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="share of training views with a greeting, footer, quote or white space around them",
+    )
     public_text_rows: int = Field(
         400, ge=0, description="sentences of public text a language, as rows that are no scam; 0 leaves them out"
     )
