@@ -7,23 +7,29 @@ struct Explanation {
     private static let piecesPerSegment = 3
 
     private let text: MessageText
+    private let part: Range<Int>
     private let segments: [Range<Int>]
 
-    /// - Parameter pieces: those of the text that the model reads.
-    init(_ text: MessageText, pieces: [Piece]) {
+    /// - Parameters:
+    ///   - part: the part of the text that is explained.
+    ///   - pieces: where the pieces that the model read of it stand in the text.
+    init(_ text: MessageText, part: Range<Int>, pieces: [Range<Int>]) {
         self.text = text
-        segments = Explanation.segments(of: text.codes, pieces.map(\.range))
+        self.part = part
+        segments = Explanation.segments(of: text.codes, from: part.lowerBound, pieces)
     }
 
     /// The spans that raise the scam log-odds most, heaviest first; none where nothing does.
     ///
     /// - Parameters:
     ///   - message: the original text.
-    ///   - whole: the log-odds of the whole text.
+    ///   - whole: the log-odds of the part that is explained.
     ///   - logOdds: the model, from a text's code points to the log-odds of scam.
     func evidence(in message: String, whole: Double, logOdds: ([UInt32]) throws -> Double) throws -> [Evidence] {
         let weights = try segments.map { segment in
-            whole - (try logOdds(Array(text.codes[..<segment.lowerBound] + text.codes[segment.upperBound...])))
+            let before = text.codes[part.lowerBound..<segment.lowerBound]
+            let after = text.codes[segment.upperBound..<part.upperBound]
+            return whole - (try logOdds(Array(before + after)))
         }
         let floor = max(0.05, 0.2 * (weights.max() ?? 0))
 
@@ -52,11 +58,11 @@ struct Explanation {
     }
 
     /// At most `maxSegments` parts of what the model sees: words, or a few pieces where a script has no spaces.
-    private static func segments(of codes: [UInt32], _ pieces: [Range<Int>]) -> [Range<Int>] {
-        // Beyond the last piece the tokenizer has truncated; taking that out would change nothing.
+    private static func segments(of codes: [UInt32], from begin: Int, _ pieces: [Range<Int>]) -> [Range<Int>] {
+        // What follows the last piece is nothing to the model; taking that out would change nothing.
         let seen = pieces.reduce(0) { max($0, $1.upperBound) }
         var segments: [Range<Int>] = []
-        for word in words(codes[..<seen]) {
+        for word in words(codes[begin..<seen]) {
             guard codes[word].contains(where: isUnspaced) else {
                 segments.append(word)
                 continue
@@ -70,7 +76,7 @@ struct Explanation {
     }
 
     private static func words(_ codes: ArraySlice<UInt32>) -> [Range<Int>] {
-        codes.indices.split { MessageText.isSpace(codes[$0]) }.map { $0.startIndex..<$0.endIndex }
+        codes.indices.split { MessageText.isSpace(codes[$0]) }
     }
 
     /// Thai to Burmese, Khmer, kana, Han, full-width forms: scripts written without spaces between words.

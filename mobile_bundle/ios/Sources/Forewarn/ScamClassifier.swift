@@ -14,10 +14,18 @@ public protocol Model: Sendable {
 /// A loaded bundle, which scores messages on this device. Nothing that it is given leaves it. Safe to share between
 /// threads.
 ///
-/// Any string will do: NUL is dropped, and of a text longer than 4000 characters the first 3000 and last 1000 are read,
-/// of which the model takes the first `maxLength` ids. A text with nothing to read (empty, only spaces or invisible
-/// characters) is legitimate with risk 0, whatever the model.
+/// Any string will do: NUL is dropped, and of a text longer than 4000 characters the first 3000 and last 1000 are read.
+/// What has more than `maxLength` ids is read in windows, of which the one with the highest risk decides. A text with
+/// nothing to read (empty, only spaces or invisible characters) is legitimate with risk 0, whatever the model.
 public final class ScamClassifier: Sendable {
+    /// Of the windows of a text the one with the highest risk, the first of equals.
+    private struct Riskiest {
+        let window: ArraySlice<Piece>
+        /// Whether the text has no other.
+        let isOnly: Bool
+        let logits: [Float]
+    }
+
     private let bundle: ModelBundle
     private let tokenizer: Tokenizer
     private let forewarnings: Forewarnings
@@ -40,7 +48,7 @@ public final class ScamClassifier: Sendable {
     /// Version of the model.
     public var version: String { bundle.version }
 
-    /// The most ids that the model reads of a message.
+    /// The most ids that the model reads at once.
     public var maxLength: Int { bundle.manifest.maxLength }
 
     /// The verdict on one message.
@@ -56,25 +64,19 @@ public final class ScamClassifier: Sendable {
         _ text: String, sender: String? = nil, locale: String? = nil, explain: Bool = false
     ) throws -> Verdict {
         let read = MessageText(text)
-        let ids = tokenizer.encode(read.codes, maxLength: maxLength)
-        if tokenizer.isEmpty(ids) || read.isBlank {
+        let windows = windows(read.codes)
+        if windows[0].isEmpty || read.isBlank {
             var verdict = decision.blank()
             if explain { verdict.evidence = [] }
             return verdict
         }
-        let logits = try run(ids)
-        var verdict = decision.withSender(decision.decide(logits), sender, locale: locale)
+        let riskiest = try riskiest(windows)
+        var verdict = decision.withSender(decision.decide(riskiest.logits), sender, locale: locale)
         if verdict.verdict == .scam || verdict.action != .allow {
             // A message that is warned of although its verdict is another one is warned of as its likeliest scam.
-            verdict.forewarning = forewarnings.find(decision.likeliestScam(logits), locale: locale)
+            verdict.forewarning = forewarnings.find(decision.likeliestScam(riskiest.logits), locale: locale)
         }
-        if explain {
-            let pieces = tokenizer.pieces(read.codes, maxLength: maxLength)
-            let whole = decision.scamLogOdds(logits)
-            verdict.evidence = try Explanation(read, pieces: pieces).evidence(in: text, whole: whole) { codes in
-                decision.scamLogOdds(try run(tokenizer.encode(codes, maxLength: maxLength)))
-            }
-        }
+        if explain { verdict.evidence = try evidence(in: text, read, riskiest) }
         return verdict
     }
 
@@ -100,9 +102,9 @@ public final class ScamClassifier: Sendable {
         return try zip(texts, senders).map { try score($0, sender: $1, locale: locale, explain: explain) }
     }
 
-    /// The ids that the model reads of a message, for comparing with other platforms.
+    /// The ids that the model reads of a message, of a longer one the first window; for comparing with other platforms.
     public func encode(_ text: String) -> [Int] {
-        tokenizer.encode(MessageText(text).codes, maxLength: maxLength)
+        tokenizer.ids(windows(MessageText(text).codes)[0])
     }
 
     /// The text as the tokenizer normalises it, for comparing with other platforms.
@@ -111,11 +113,47 @@ public final class ScamClassifier: Sendable {
     }
 
     /// The model's raw logits, one a leaf; not calibrated.
+    ///
+    /// Of a message that is read in windows, those of the window that decides.
     public func logits(_ text: String) throws -> [Float] {
-        try run(encode(text))
+        try riskiest(windows(MessageText(text).codes)).logits
     }
 
-    private func run(_ ids: [Int]) throws -> [Float] {
+    private func windows(_ text: [UInt32]) -> [ArraySlice<Piece>] {
+        tokenizer.windows(text, maxLength: maxLength)
+    }
+
+    /// What the model makes of a text that it reads in these windows. They run one by one, which takes no more memory
+    /// than a short message.
+    private func riskiest(_ windows: [ArraySlice<Piece>]) throws -> Riskiest {
+        var riskiest = Riskiest(window: windows[0], isOnly: windows.count == 1, logits: try run(windows[0]))
+        for window in windows.dropFirst() {
+            let logits = try run(window)
+            if decision.scamLogOdds(logits) > decision.scamLogOdds(riskiest.logits) {
+                riskiest = Riskiest(window: window, isOnly: false, logits: logits)
+            }
+        }
+        return riskiest
+    }
+
+    /// What made the window that decided look like a scam: where there are others, the part of the text in which it
+    /// stands is explained, as a text of its own.
+    private func evidence(in message: String, _ text: MessageText, _ riskiest: Riskiest) throws -> [Evidence] {
+        func logOdds(_ codes: [UInt32]) throws -> Double {
+            decision.scamLogOdds(try self.riskiest(windows(codes)).logits)
+        }
+        let pieces = riskiest.window.map(\.range)
+        var part = text.codes.indices
+        var whole = decision.scamLogOdds(riskiest.logits)
+        if !riskiest.isOnly {
+            part = (pieces.map(\.lowerBound).min() ?? 0)..<(pieces.map(\.upperBound).max() ?? 0)
+            whole = try logOdds(Array(text.codes[part]))
+        }
+        return try Explanation(text, part: part, pieces: pieces).evidence(in: message, whole: whole, logOdds: logOdds)
+    }
+
+    private func run(_ window: ArraySlice<Piece>) throws -> [Float] {
+        let ids = tokenizer.ids(window)
         let rows = try model.logits(ids: [ids.map(Int64.init)], mask: [Array(repeating: 1, count: ids.count)])
         let width = bundle.manifest.labels.leaves.count
         guard let logits = rows.first, rows.count == 1, logits.count == width else {

@@ -72,34 +72,33 @@ struct Tokenizer: Sendable {
         model = try Unigram(file.model)
     }
 
-    /// The ids of a text, in the template's frame ([CLS] ... [SEP]).
+    /// The pieces of a text in windows that the model reads at once: at least one, which is empty where the model would
+    /// see nothing of the text but the template's frame.
     ///
-    /// - Parameter maxLength: of a longer text the first ids are kept, so that with the frame there are this many.
-    func encode(_ text: [UInt32], maxLength: Int) -> [Int] {
-        before + pieces(text, maxLength: maxLength).map(\.id) + after
+    /// - Parameter maxLength: how many ids a window has at most, with the frame.
+    func windows(_ text: [UInt32], maxLength: Int) -> [ArraySlice<Piece>] {
+        let pieces = pieces(text)
+        let room = max(0, maxLength - before.count - after.count)
+        return Windows.starts(pieces.count, room: room).map { pieces[$0...].prefix(room) }
+    }
+
+    /// The ids of a window, in the template's frame ([CLS] ... [SEP]).
+    func ids(_ window: some Sequence<Piece>) -> [Int] {
+        before + window.map(\.id) + after
     }
 
     /// The pieces of a text, without the template's frame.
-    ///
-    /// - Parameter maxLength: as for `encode`.
-    func pieces(_ text: [UInt32], maxLength: Int) -> [Piece] {
-        let room = max(0, maxLength - before.count - after.count)
+    func pieces(_ text: [UInt32]) -> [Piece] {
         var pieces: [Piece] = []
         for part in parts(text) {
-            if pieces.count >= room { break }
             if let id = part.special {
                 pieces.append(Piece(id: id, range: part.range))
             } else {
                 let raw = part.range.map { Traced(code: text[$0], place: $0) }
-                append(marked(normaliser.normalise(raw)), to: &pieces, room: room)
+                append(marked(normaliser.normalise(raw)), to: &pieces)
             }
         }
-        return Array(pieces.prefix(room))
-    }
-
-    /// Whether the model would see nothing of a text but the template's frame.
-    func isEmpty(_ ids: [Int]) -> Bool {
-        ids.count <= before.count + after.count
+        return pieces
     }
 
     /// The text as the model's pieces are looked up in it.
@@ -134,8 +133,8 @@ struct Tokenizer: Sendable {
         return text
     }
 
-    /// Adds the pieces of a marked text: at least as many as there is room for, where there are as many.
-    private func append(_ text: [Traced], to pieces: inout [Piece], room: Int) {
+    /// Adds the pieces of a marked text.
+    private func append(_ text: [Traced], to pieces: inout [Piece]) {
         func add(_ word: Range<Int>) {
             for piece in model.cut(text[word]) {
                 let first = text[word.lowerBound + piece.range.lowerBound].place
@@ -146,7 +145,6 @@ struct Tokenizer: Sendable {
         // Words keep the mark at their start; each digit is a word of its own.
         var start = 0
         for i in text.indices {
-            if pieces.count >= room { return }
             let isNumber = CharacterTables.numerals.contains(text[i].code)
             if i > start, isNumber || text[i].code == mark {
                 add(start..<i)
