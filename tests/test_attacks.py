@@ -5,7 +5,7 @@ import random
 import pytest
 from attacks.run import measure, table
 from attacks.search import attack
-from attacks.tricks import TRICKS, everyday, padded
+from attacks.tricks import TRICKS, answering, buried, everyday, padded
 from forewarn.training.data.rows import Row
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +40,16 @@ def test_any_text_is_taken_and_a_seed_repeats(name, text, seed):
 def test_padding_keeps_the_message():
     text = padded("claim your prize", "see you at eight", random.Random(1))
     assert "claim your prize" in text and "see you at eight" in text
+
+
+def test_an_answer_carries_what_it_answers():
+    text = answering("claim your prize", "see you\nat eight", random.Random(1))
+    assert text.startswith("claim your prize\n") and text.endswith("| see you\n| at eight")
+
+
+def test_a_buried_message_lies_in_the_middle_of_a_long_text():
+    text = buried("claim your prize", ["see you at eight", "the bus is late"], random.Random(1))
+    assert 600 <= text.index("claim your prize") <= 700 and 1200 <= len(text) <= 1400
 
 
 def test_the_search_finds_the_word_that_the_model_leans_on():

@@ -23,7 +23,7 @@ from forewarn.training.data.rows import Row
 from forewarn.training.evaluation.baseline import truths
 
 from attacks.search import attack
-from attacks.tricks import TRICKS, everyday, padded
+from attacks.tricks import TRICKS, answering, buried, everyday, padded
 
 SCAMS, HONEST, SEARCHED = 2000, 3000, 150
 
@@ -52,10 +52,16 @@ def measure(
         if len(row.text) < 160:
             by_language[row.language].append(row.text)
     rewrites = {name: [trick(row.text, random.Random(row.text)) for row in bad] for name, trick in TRICKS.items()}
-    rewrites["padded"] = [
-        padded(row.text, rng.choice(by_language[row.language]), rng) if by_language[row.language] else row.text
-        for row in bad
-    ]
+    for trick in (padded, answering):
+        rewrites[trick.__name__] = [
+            trick(row.text, rng.choice(by_language[row.language]), rng) if by_language[row.language] else row.text
+            for row in bad
+        ]
+
+    def hidden(chosen: list[Row]) -> list[str]:
+        return [buried(row.text, by_language[row.language] or [row.text], rng) for row in chosen]
+
+    rewrites["buried"] = hidden(bad)
     for name, texts in rewrites.items():
         changed = np.array([text != row.text for text, row in zip(texts, bad, strict=True)])
         after = warned(texts)
@@ -87,6 +93,7 @@ def measure(
         },
         "honest": {
             "rows": len(good),
+            "false_alarms_buried": float(warned(hidden(good)).mean()),
             "false_alarms": float(warned([row.text for row in good]).mean()),
             "false_alarms_everyday": float(
                 warned([everyday(row.text, random.Random(row.text)) for row in good]).mean()

@@ -202,6 +202,24 @@ def padded(text: str, honest: str, rng: random.Random) -> str:
     return "\n".join(rng.sample([text, honest], 2))
 
 
+def answering(text: str, honest: str, rng: random.Random) -> str:
+    """The message as the answer to an honest one, which hangs below it as mail programs hang it."""
+    quoted = "\n".join(f"| {line}" for line in honest.splitlines())
+    return f"{text}\n\n-- \n{rng.choice('ABDEHJKLMNRST')}. {rng.choice('BCDFGHKLMNPRSTW')}.\n\n___\n{quoted}"
+
+
+def buried(text: str, honest: list[str], rng: random.Random) -> str:
+    """The message in the middle of a long mail: about 600 characters of honest messages before it, and behind it."""
+
+    def around() -> str:
+        parts: list[str] = []
+        while sum(map(len, parts)) < 600:
+            parts.append(rng.choice(honest))
+        return "\n".join(parts)
+
+    return f"{around()}\n{text}\n{around()}"
+
+
 def everyday(text: str, rng: random.Random) -> str:
     """What honest people do to a message: a slip of the finger, no capitals, an emoji at the end."""
     text = _words(text, rng, 0.1, lambda word: swapped_letters(word, rng))
