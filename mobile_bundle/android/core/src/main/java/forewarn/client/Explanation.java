@@ -43,16 +43,20 @@ final class Explanation {
      * The spans that raise the scam log-odds most, heaviest first; none where nothing does.
      *
      * @param text the original text.
-     * @param pieces those of the cleaned text that the model reads.
+     * @param pieces those of the cleaned text that the model read.
+     * @param begin where the part of the cleaned text that is explained starts.
+     * @param stop where that part ends.
      * @param logOdds the model, from a cleaned text to the log-odds of scam.
-     * @param whole the log-odds of the whole text.
+     * @param whole the log-odds of that part.
      */
-    static List<Evidence> of(String text, Pieces pieces, ToDoubleFunction<String> logOdds, double whole) {
+    static List<Evidence> of(
+            String text, Pieces pieces, int begin, int stop, ToDoubleFunction<String> logOdds, double whole) {
         String cleaned = MessageText.clean(text);
         List<Span> parts = new ArrayList<>();
         double heaviest = Double.NEGATIVE_INFINITY;
-        for (Span part : segments(cleaned, pieces)) {
-            double without = logOdds.applyAsDouble(cleaned.substring(0, part.start) + cleaned.substring(part.end));
+        for (Span part : segments(cleaned, begin, pieces)) {
+            String rest = cleaned.substring(begin, part.start) + cleaned.substring(part.end, stop);
+            double without = logOdds.applyAsDouble(rest);
             parts.add(new Span(part.start, part.end, whole - without));
             heaviest = Math.max(heaviest, whole - without);
         }
@@ -90,12 +94,12 @@ final class Explanation {
     }
 
     /** At most MAX_SEGMENTS parts of what the model sees: words, or a few pieces where a script has no spaces. */
-    private static List<Span> segments(String cleaned, Pieces pieces) {
-        // Beyond the last piece the tokenizer has truncated; taking that out would change nothing.
+    private static List<Span> segments(String cleaned, int begin, Pieces pieces) {
+        // Beyond the last piece the model saw nothing; taking that out would change nothing.
         int seen = 0;
-        for (int i = 0; i < pieces.size(); i++) seen = Math.max(seen, pieces.end(i));
+        for (int i = 0; i < pieces.size(); i++) if (!pieces.isEmpty(i)) seen = Math.max(seen, pieces.end(i));
         List<Span> segments = new ArrayList<>();
-        for (int start = 0, end; start < seen; start = end + 1) {
+        for (int start = begin, end; start < seen; start = end + 1) {
             end = start;
             while (end < seen && !MessageText.isSpace(cleaned.charAt(end))) end++;
             if (end == start) continue;
@@ -111,8 +115,7 @@ final class Explanation {
         TreeSet<Integer> inner = new TreeSet<>();
         inner.add(start);
         for (int i = 0; i < pieces.size(); i++) {
-            boolean isEmpty = pieces.start(i) >= pieces.end(i);
-            if (isEmpty || pieces.start(i) >= end || pieces.end(i) <= start) continue;
+            if (pieces.isEmpty(i) || pieces.start(i) >= end || pieces.end(i) <= start) continue;
             inner.add(Math.max(pieces.start(i), start));
         }
         List<Integer> cuts = new ArrayList<>(inner);

@@ -41,9 +41,26 @@ final class Pieces {
         return size;
     }
 
-    /** Keeps the first ones. */
-    void truncate(int most) {
-        size = Math.min(size, most);
+    /** Whether a piece stands for nothing of the text. */
+    boolean isEmpty(int i) {
+        return starts[i] >= ends[i];
+    }
+
+    /** Where the first one in the text starts; there must be one. */
+    int start() {
+        return Arrays.stream(starts, 0, size).min().getAsInt();
+    }
+
+    /** Where the last one in the text ends; there must be one. */
+    int end() {
+        return Arrays.stream(ends, 0, size).max().getAsInt();
+    }
+
+    /** The pieces from one up to another. */
+    Pieces slice(int from, int to) {
+        Pieces slice = new Pieces();
+        for (int i = from; i < to; i++) slice.add(ids[i], starts[i], ends[i]);
+        return slice;
     }
 
     /** Turns the pieces from one on around. */

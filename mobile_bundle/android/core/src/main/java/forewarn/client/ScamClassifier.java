@@ -10,8 +10,9 @@ import java.util.List;
  * threads if its {@link Model} is.
  *
  * <p>Any string will do: lone surrogates count as U+FFFD, NUL is dropped, and of a text longer than 4000 characters the
- * first 3000 and last 1000 are read, of which the model takes the first {@code max_length} ids. A text with nothing to
- * read (empty, only spaces or invisible characters) is legitimate with risk 0, whatever the model.
+ * first 3000 and last 1000 are read. What has more than {@code max_length} ids is read in windows, each a run of the
+ * model, of which the one with the highest risk decides. A text with nothing to read (empty, only spaces or invisible
+ * characters) is legitimate with risk 0, whatever the model.
  */
 public final class ScamClassifier {
     private final String where;
@@ -19,6 +20,19 @@ public final class ScamClassifier {
     private final Tokenizer tokenizer;
     private final Decision decision;
     private final Model model;
+    /** Pieces that the model reads at once. */
+    private final int room;
+
+    /** The window of a text that decides, and its logits. */
+    private static final class Riskiest {
+        final Pieces window;
+        final float[] logits;
+
+        Riskiest(Pieces window, float[] logits) {
+            this.window = window;
+            this.logits = logits;
+        }
+    }
 
     /**
      * Makes a checked bundle ready to score, and runs its model once, so that one that cannot run is found here.
@@ -32,6 +46,7 @@ public final class ScamClassifier {
         this.tokenizer = Tokenizer.parse(bundle.read("tokenizer.json"));
         this.decision = new Decision(manifest, new Forewarnings(bundle.read("forewarnings.json")));
         this.model = model;
+        this.room = tokenizer.room(manifest.maxLength);
         logits("");
     }
 
@@ -65,8 +80,9 @@ public final class ScamClassifier {
      */
     public Verdict score(String text, String locale, String sender) {
         String read = clean(text);
-        int[] ids = tokenizer.encode(read, manifest.maxLength);
-        return isBlank(read, ids) ? decision.blank() : decision.decide(run(ids), locale, sender);
+        Pieces pieces = tokenizer.encode(read);
+        if (isBlank(read, pieces)) return decision.blank();
+        return decision.decide(riskiest(pieces).logits, locale, sender);
     }
 
     /** The verdict on one message with its evidence, and a forewarning in English; see the longest form. */
@@ -90,15 +106,11 @@ public final class ScamClassifier {
      */
     public Verdict explain(String text, String locale, String sender) {
         String read = clean(text);
-        int[] ids = tokenizer.encode(read, manifest.maxLength);
-        if (isBlank(read, ids)) return decision.blank().with(Collections.emptyList());
-        float[] logits = run(ids);
-        List<Evidence> evidence = Explanation.of(
-                text,
-                tokenizer.pieces(read, manifest.maxLength),
-                part -> decision.scamLogOdds(run(tokenizer.encode(part, manifest.maxLength))),
-                decision.scamLogOdds(logits));
-        return decision.decide(logits, locale == null ? "en" : locale, sender).with(evidence);
+        Pieces pieces = tokenizer.pieces(read);
+        if (isBlank(read, pieces)) return decision.blank().with(Collections.emptyList());
+        Riskiest riskiest = riskiest(pieces);
+        List<Evidence> evidence = evidence(text, read, pieces.size() <= room, riskiest);
+        return decision.decide(riskiest.logits, locale == null ? "en" : locale, sender).with(evidence);
     }
 
     /** One verdict a message, in order, without forewarnings; see {@link #scoreBatch(List, String)}. */
@@ -118,9 +130,9 @@ public final class ScamClassifier {
         return verdicts;
     }
 
-    /** The ids that the model reads of a message, for comparing with other platforms. */
+    /** The ids that the model reads of a message, of a long one the first window, to compare with other platforms. */
     public int[] encode(String text) {
-        return tokenizer.encode(clean(text), manifest.maxLength);
+        return tokenizer.framed(Windows.of(tokenizer.encode(clean(text)), room).get(0));
     }
 
     /** The text as the tokenizer normalises it, for comparing with other platforms. */
@@ -128,13 +140,43 @@ public final class ScamClassifier {
         return tokenizer.normalise(clean(text));
     }
 
-    /** The model's raw logits, one a leaf; not calibrated. */
+    /** The model's raw logits, one a leaf; not calibrated. Of a long message those of the window that decides. */
     public float[] logits(String text) {
-        return run(encode(text));
+        return riskiest(tokenizer.encode(clean(text))).logits;
     }
 
-    private boolean isBlank(String read, int[] ids) {
-        return tokenizer.isEmpty(ids) || MessageText.isBlank(read);
+    private static boolean isBlank(String read, Pieces pieces) {
+        return pieces.size() == 0 || MessageText.isBlank(read);
+    }
+
+    /** Reads a text window by window, which takes the memory of one; of equally risky ones the first decides. */
+    private Riskiest riskiest(Pieces pieces) {
+        Riskiest riskiest = null;
+        double highest = 0;
+        for (Pieces window : Windows.of(pieces, room)) {
+            float[] logits = run(tokenizer.framed(window));
+            double logOdds = decision.scamLogOdds(logits);
+            if (riskiest == null || logOdds > highest) {
+                riskiest = new Riskiest(window, logits);
+                highest = logOdds;
+            }
+        }
+        return riskiest;
+    }
+
+    /** What made the window that decided look like a scam; of a text in one window, what made the text. */
+    private List<Evidence> evidence(String text, String read, boolean isOneWindow, Riskiest riskiest) {
+        Pieces seen = riskiest.window;
+        if (isOneWindow) {
+            double whole = decision.scamLogOdds(riskiest.logits);
+            return Explanation.of(text, seen, 0, read.length(), this::scamLogOdds, whole);
+        }
+        double whole = scamLogOdds(read.substring(seen.start(), seen.end()));
+        return Explanation.of(text, seen, seen.start(), seen.end(), this::scamLogOdds, whole);
+    }
+
+    private double scamLogOdds(String read) {
+        return decision.scamLogOdds(riskiest(tokenizer.encode(read)).logits);
     }
 
     private float[] run(int[] ids) {

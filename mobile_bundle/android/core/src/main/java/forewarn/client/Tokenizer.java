@@ -87,14 +87,13 @@ final class Tokenizer {
         model = new Unigram((Map<?, ?>) t.get("model"));
     }
 
-    /**
-     * The ids of a text, in the template's frame ([CLS] ... [SEP]).
-     *
-     * @param text the message; must hold no lone surrogate.
-     * @param maxLength of a longer text the first ids are kept, so that with the frame there are this many.
-     */
-    int[] encode(String text, int maxLength) {
-        Pieces pieces = pieces(text, maxLength, false);
+    /** How many pieces have room in a row of ids, beside the template's frame. */
+    int room(int maxLength) {
+        return maxLength - before.length - after.length;
+    }
+
+    /** The ids of pieces, in the template's frame ([CLS] ... [SEP]). */
+    int[] framed(Pieces pieces) {
         int[] framed = Arrays.copyOf(before, before.length + pieces.size() + after.length);
         for (int i = 0; i < pieces.size(); i++) framed[before.length + i] = pieces.id(i);
         System.arraycopy(after, 0, framed, before.length + pieces.size(), after.length);
@@ -102,34 +101,35 @@ final class Tokenizer {
     }
 
     /**
-     * The pieces of a text, one for each id within the template's frame, and where they stand in the text, in UTF-16
-     * units.
+     * The pieces of a text, of which only the ids count.
      *
-     * @param text as for {@link #encode}, and {@code maxLength} too.
+     * @param text the message; must hold no lone surrogate.
      */
-    Pieces pieces(String text, int maxLength) {
-        return pieces(text, maxLength, true);
+    Pieces encode(String text) {
+        return pieces(text, false);
     }
 
-    private Pieces pieces(String text, int maxLength, boolean isTraced) {
-        int room = maxLength - before.length - after.length;
+    /**
+     * The pieces of a text and where they stand in it, in UTF-16 units.
+     *
+     * @param text as for {@link #encode}.
+     */
+    Pieces pieces(String text) {
+        return pieces(text, true);
+    }
+
+    private Pieces pieces(String text, boolean isTraced) {
         Pieces pieces = new Pieces();
         // Special tokens are found in the raw text, before it is normalised.
         int start = 0;
         Matcher found = specialName.matcher(text);
-        while (pieces.size() < room && found.find()) {
-            cut(text.substring(start, found.start()), start, room, isTraced, pieces);
+        while (found.find()) {
+            cut(text.substring(start, found.start()), start, isTraced, pieces);
             pieces.add(special.get(found.group()), found.start(), found.end());
             start = found.end();
         }
-        cut(text.substring(start), start, room, isTraced, pieces);
-        pieces.truncate(room);
+        cut(text.substring(start), start, isTraced, pieces);
         return pieces;
-    }
-
-    /** Whether the model would see nothing of a text but the template's frame. */
-    boolean isEmpty(int[] ids) {
-        return ids.length <= before.length + after.length;
     }
 
     /** The text as the model's pieces are looked up in it. */
@@ -138,8 +138,7 @@ final class Tokenizer {
     }
 
     /** Adds the pieces of a part of a text that holds no special tokens; places count only if it is traced. */
-    private void cut(String part, int offset, int room, boolean isTraced, Pieces pieces) {
-        if (pieces.size() >= room) return;
+    private void cut(String part, int offset, boolean isTraced, Pieces pieces) {
         int first = pieces.size();
         Traced normalised = normaliser.run(isTraced ? Traced.of(part) : Traced.untraced(part));
         if (normalised.text.isEmpty()) return;
@@ -148,7 +147,7 @@ final class Tokenizer {
         if (added > 0) text = space + text;
         // Words keep the mark at their start; each digit is a word of its own.
         int start = 0;
-        for (int i = 0, next; i < text.length() && pieces.size() < room; i = next) {
+        for (int i = 0, next; i < text.length(); i = next) {
             int code = text.codePointAt(i);
             next = i + Character.charCount(code);
             boolean number = NUMBERS.contains(code);

@@ -6,6 +6,7 @@ import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
@@ -20,8 +21,9 @@ public class ExplanationTest {
     /** Evidence where each occurrence of a word adds its weight to the log-odds. */
     private static List<Evidence> evidence(String text, Object... wordsAndWeights) {
         String read = MessageText.clean(text);
-        Pieces pieces = TOKENIZER.pieces(read, 128);
-        return Explanation.of(text, pieces, part -> logOdds(part, wordsAndWeights), logOdds(read, wordsAndWeights));
+        Pieces pieces = TOKENIZER.pieces(read);
+        double whole = logOdds(read, wordsAndWeights);
+        return Explanation.of(text, pieces, 0, read.length(), part -> logOdds(part, wordsAndWeights), whole);
     }
 
     private static double logOdds(String text, Object... wordsAndWeights) {
@@ -87,6 +89,33 @@ public class ExplanationTest {
     }
 
     @Test
+    public void ofAPartOnlyThatPartIsExplained() {
+        String text = "pay here, pay\0 there, pay nowhere";
+        String read = MessageText.clean(text);
+        int begin = read.indexOf("pay there");
+        int stop = read.indexOf(", pay nowhere");
+        Pieces pieces = TOKENIZER.pieces(read);
+        int first = 0;
+        while (pieces.end(first) <= begin) first++;
+        int after = first;
+        while (pieces.start(after) < stop) after++;
+        List<String> asked = new ArrayList<>();
+        List<Evidence> found = Explanation.of(
+                text,
+                pieces.slice(first, after),
+                begin,
+                stop,
+                part -> {
+                    asked.add(part);
+                    return logOdds(part, "pay", 1);
+                },
+                1);
+        assertEquals(Arrays.asList(" there", "pay "), asked);
+        assertEquals(Collections.singletonList("pay"), texts(found));
+        assertEquals(text.indexOf("pay\0 there"), found.get(0).start);
+    }
+
+    @Test
     public void eachUnitOfWhatIsReadComesFromThatUnitOfTheMessage() {
         String long4000 = String.join("", Collections.nCopies(1000, "a\0\ud83d\ude00b"));
         String[] texts = {"", "a\0b\ud83d\ude00c", "\ud83dx\0", long4000, long4000 + "x", "x" + long4000 + long4000};
@@ -111,6 +140,7 @@ public class ExplanationTest {
         Verdict scored = classifier.score(text, "de", "+6591234567");
         Verdict explained = classifier.explain(text, "de", "+6591234567");
         assertNull(scored.evidence);
+        assertTrue(explained.evidence.size() > 0);
         assertEquals(scored.toString(), explained.toString());
         assertEquals(scored.forewarning, explained.forewarning);
         assertEquals(classifier.score(text, "en").forewarning, classifier.explain(text).forewarning);

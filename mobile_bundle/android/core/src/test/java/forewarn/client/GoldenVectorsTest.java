@@ -77,21 +77,22 @@ public class GoldenVectorsTest {
         return goldenLogits(TestFiles.BUNDLE);
     }
 
-    /** Gives the logits that stand in the vectors, by ids; of other ids those of the first vector. */
+    /** Gives the logits that stand in the vectors, by ids; other ids, as of further windows, are no scam at all. */
     private static Model goldenLogits(File bundle) {
         Map<List<?>, float[]> byIds = new HashMap<>();
-        float[][] first = new float[1][];
+        List<Leaf> leaves = Bundle.open(bundle).manifest().leaves;
+        float[] honest = new float[leaves.size()];
+        for (int i = 0; i < honest.length; i++) if (leaves.get(i).verdict == Verdict.Name.LEGITIMATE) honest[i] = 30;
         for (Map<?, ?> vector : golden(bundle)) {
             List<?> row = (List<?>) vector.get("logits");
             float[] logits = new float[row.size()];
             for (int i = 0; i < logits.length; i++) logits[i] = ((Double) row.get(i)).floatValue();
             byIds.put((List<?>) vector.get("ids"), logits);
-            if (first[0] == null) first[0] = logits;
         }
         return (ids, mask) -> {
             List<Double> key = new ArrayList<>();
             for (long id : ids[0]) key.add((double) id);
-            return new float[][] {byIds.getOrDefault(key, first[0])};
+            return new float[][] {byIds.getOrDefault(key, honest)};
         };
     }
 }

@@ -1,6 +1,8 @@
 package forewarn.android;
 
 import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertNotEquals;
 import static org.junit.Assert.assertTrue;
 
 import forewarn.client.Bundle;
@@ -8,6 +10,7 @@ import forewarn.client.Evidence;
 import forewarn.client.ScamClassifier;
 import forewarn.client.TestFiles;
 import forewarn.client.Verdict;
+import java.io.File;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -50,6 +53,30 @@ public class EvidenceTest {
         int mayDiffer = Math.min(different.size(), explanations.size() / 50);
         assertEquals(Collections.emptyList(), different.subList(mayDiffer, different.size()));
         assertTrue("weight " + worst, worst < 0.001);
+    }
+
+    @Test
+    public void aScamBehindALongHonestTextIsFoundAndItsEvidenceLiesInIt() {
+        String minutes = "The meeting notes of Tuesday are in the folder, thanks to all who came. See you next week. ";
+        // Long enough to fill most of a window.
+        String scam = "Your parcel is held at customs. Pay the fee of 1.99 at parcel-fee.example/pay today, or it "
+                + "is sent back. This is the last notice from the post: the parcel cannot be delivered until the "
+                + "customs fee is paid. Open parcel-fee.example/pay and enter your card now. Your parcel is held at "
+                + "customs. Pay now.";
+        for (File folder : TestFiles.BUNDLES) {
+            Bundle bundle = Bundle.open(folder);
+            try (OnnxModel model = new OnnxModel(bundle.file("model.onnx"))) {
+                ScamClassifier classifier = new ScamClassifier(bundle, model);
+                String honest = String.join("", Collections.nCopies(20, minutes));
+                assertEquals(Verdict.Action.ALLOW, classifier.score(honest).action);
+                Verdict verdict = classifier.explain(honest + scam);
+                assertEquals("parcel_delivery", verdict.type);
+                assertNotEquals(Verdict.Action.ALLOW, verdict.action);
+                assertEquals(verdict.toString(), classifier.score(honest + scam).toString());
+                assertFalse(verdict.evidence.isEmpty());
+                for (Evidence span : verdict.evidence) assertTrue(span.text, span.end > honest.length());
+            }
+        }
     }
 
     private static List<String> places(List<Evidence> evidence) {
