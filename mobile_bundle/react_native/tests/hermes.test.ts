@@ -9,8 +9,11 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { transformAsync } from "@babel/core";
 import { build } from "esbuild";
+import * as onnx from "onnxruntime-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { bundleFiles, bundleText, goldenTexts, readFixture } from "../../web/tests/helpers.js";
+import { Bundle, readFromMap, ScamClassifier, type OnnxRuntime } from "../dist/index.js";
+import type { Reading } from "./hermes/onnxruntime-react-native.js";
 import { metro } from "./metro.js";
 
 const require = createRequire(import.meta.url);
@@ -37,6 +40,25 @@ function signedBundle() {
   return { files, publicKey: raw(key).toString("base64"), otherKey: raw(other).toString("base64") };
 }
 
+/** What the model makes of the golden texts, window by window, on onnxruntime-node. */
+async function readings(): Promise<Reading[]> {
+  const done: Reading[] = [];
+  const create: OnnxRuntime["InferenceSession"]["create"] = async (...model: [any]) => {
+    const session = await onnx.InferenceSession.create(...model);
+    const run: typeof session.run = async (feeds: onnx.InferenceSession.FeedsType) => {
+      const outputs = await session.run(feeds);
+      const [ids, logits] = [feeds.input_ids!.data as BigInt64Array, outputs.logits!.data as Float32Array];
+      done.push({ ids: Array.from(ids, Number), logits: Array.from(logits) });
+      return outputs;
+    };
+    return Object.assign(Object.create(session), { run });
+  };
+  const bundle = await Bundle.open("in memory", readFromMap(bundleFiles()));
+  const classifier = await ScamClassifier.create(bundle, { Tensor: onnx.Tensor, InferenceSession: { create } });
+  for (const text of goldenTexts()) await classifier.logits(text);
+  return done;
+}
+
 /** One script for Hermes: bundled, and made older by React Native's own Babel preset. */
 async function script(): Promise<string> {
   const { outputFiles } = await build({
@@ -60,6 +82,7 @@ test("in Hermes: signature, checksums, golden vectors and the ids of difficult t
     ...keys,
     files: Object.fromEntries(Array.from(files, ([name, data]) => [name, Buffer.from(data).toString("base64")])),
     vectors: bundleText("vectors.jsonl"),
+    readings: await readings(),
     cases: readFixture().cases.map(({ text, ids }) => ({ text, ids })),
   };
   const path = join(folder, "main.js");
@@ -77,5 +100,6 @@ test("in Hermes: signature, checksums, golden vectors and the ids of difficult t
     refused: expect.stringMatching(/is not signed with this key/),
     evidence: true,
   });
-  expect(result.report.worstLogit).toBeLessThan(1e-5);
+  // Python reads the windows of a text together, and then rounds them a little otherwise.
+  expect(result.report.worstLogit).toBeLessThan(1e-4);
 });

@@ -1,10 +1,19 @@
 import type * as onnx from "onnxruntime-common";
 import type { Bundle, Manifest } from "./bundle.js";
 import { BundleError, ForewarnError } from "./errors.js";
-import { explainScam, forewarningFor, parseForewarnings, type Forewarnings } from "./explain.js";
+import { explainScam, forewarningFor, parseForewarnings, type Forewarnings, type Segment } from "./explain.js";
 import { clean, SPACES } from "./text.js";
 import { Tokenizer } from "./tokenizer.js";
-import { blankVerdict, decide, likeliestScam, scamLogOdds, withSender, type Verdict } from "./verdict.js";
+import {
+  blankVerdict,
+  decide,
+  likeliestScam,
+  scamLogOdds,
+  withSender,
+  type Evidence,
+  type Verdict,
+} from "./verdict.js";
+import { windowStarts } from "./windows.js";
 
 /** The part of ONNX Runtime that is used; onnxruntime-web, -node and -react-native all have it. */
 export type OnnxRuntime = Pick<typeof onnx, "InferenceSession" | "Tensor">;
@@ -28,20 +37,31 @@ export interface BatchOptions extends Omit<ScoreOptions, "sender"> {
   readonly senders?: readonly (string | null | undefined)[];
 }
 
+/** What the model makes of a text: of the window that decides, where that starts among the text's pieces. */
+interface Reading {
+  readonly start: number;
+  readonly logits: Float32Array;
+  /** Of scam, calibrated. */
+  readonly logOdds: number;
+}
+
 const ONLY_SPACES = new RegExp(`^[${SPACES}]*$`);
 
 /**
  * A loaded bundle, which scores messages on this device. Nothing that it is given leaves it.
  *
  * Any JavaScript string will do: lone surrogates count as U+FFFD, NUL is dropped, and of a text longer than 4000
- * characters the first 3000 and last 1000 are read, of which the tokenizer keeps the first `maxLength` ids. A text with
- * nothing to read (empty, only spaces or invisible characters) is legitimate with risk 0, whatever the model.
+ * characters the first 3000 and last 1000 are read. What has more than `maxLength` ids is read in windows, of which the
+ * one with the highest risk decides. A text with nothing to read (empty, only spaces or invisible characters) is
+ * legitimate with risk 0, whatever the model.
  */
 export class ScamClassifier {
   /** Version of the model. */
   readonly version: string;
-  /** The most ids that the model reads of a message. */
+  /** The most ids that the model reads at once. */
   readonly maxLength: number;
+  /** How many of them are a message's own, between those of the frame. */
+  private readonly room: number;
 
   private constructor(
     private readonly manifest: Manifest,
@@ -53,6 +73,7 @@ export class ScamClassifier {
   ) {
     this.version = manifest.version;
     this.maxLength = manifest.max_length;
+    this.room = this.maxLength - tokenizer.frame([]).length;
   }
 
   /**
@@ -96,15 +117,15 @@ export class ScamClassifier {
     checkText(text);
     const { explain = false, locale, sender } = options;
     if (sender != null) checkText(sender, "a sender");
-    const read = clean(text);
-    const ids = this.tokenizer.encode(read, this.maxLength);
-    if (this.tokenizer.isEmpty(ids) || ONLY_SPACES.test(read)) {
+    const cleaned = clean(text);
+    const ids = this.tokenizer.ids(cleaned);
+    if (ids.length === 0 || ONLY_SPACES.test(cleaned)) {
       const verdict = blankVerdict(this.manifest);
       return explain ? { ...verdict, evidence: [] } : verdict;
     }
-    const logits = await this.run(ids);
-    const verdict = withSender(this.manifest, decide(this.manifest, logits), sender, locale);
-    return explain ? this.explained(text, logits, verdict, locale) : verdict;
+    const reading = await this.read(ids);
+    const verdict = withSender(this.manifest, decide(this.manifest, reading.logits), sender, locale);
+    return explain ? this.explained(text, reading, verdict, locale) : verdict;
   }
 
   /**
@@ -126,10 +147,10 @@ export class ScamClassifier {
     return verdicts;
   }
 
-  /** The ids that the model reads of a message, for comparing with other platforms. */
+  /** The ids that the model reads of a message (of a long one the first window), for comparing with other platforms. */
   encode(text: string): number[] {
     checkText(text);
-    return this.tokenizer.encode(clean(text), this.maxLength);
+    return this.tokenizer.frame(this.tokenizer.ids(clean(text)).slice(0, this.room));
   }
 
   /** The text as the tokenizer normalises it, for comparing with other platforms. */
@@ -138,9 +159,10 @@ export class ScamClassifier {
     return this.tokenizer.normalise(clean(text));
   }
 
-  /** The model's raw logits, one a leaf; not calibrated. */
+  /** The model's raw logits (of a long message those of the window that decides), one a leaf; not calibrated. */
   async logits(text: string): Promise<Float32Array> {
-    return this.run(this.encode(text));
+    checkText(text);
+    return (await this.read(this.tokenizer.ids(clean(text)))).logits;
   }
 
   /** Give the model's memory back; the classifier cannot be used after that. */
@@ -150,19 +172,39 @@ export class ScamClassifier {
 
   private async explained(
     text: string,
-    logits: Float32Array,
+    reading: Reading,
     verdict: Verdict,
     locale: string | null | undefined,
   ): Promise<Verdict> {
-    const logOdds = async (cleaned: string): Promise<number> =>
-      scamLogOdds(this.manifest, await this.run(this.tokenizer.encode(cleaned, this.maxLength)));
-    const whole = scamLogOdds(this.manifest, logits);
-    const evidence = await explainScam(text, this.tokenizer, this.maxLength, logOdds, whole);
+    const evidence = await this.evidence(text, reading);
     if (verdict.verdict !== "scam" && verdict.action === "allow") return { ...verdict, evidence };
     // A message that is warned of although its verdict is another one is warned of as its likeliest scam.
-    const byLocale = this.forewarnings.get(likeliestScam(this.manifest, logits)) ?? new Map<string, string>();
+    const byLocale = this.forewarnings.get(likeliestScam(this.manifest, reading.logits)) ?? new Map<string, string>();
     const forewarning = forewarningFor(byLocale, locale);
     return forewarning === undefined ? { ...verdict, evidence } : { ...verdict, evidence, forewarning };
+  }
+
+  /** What made the window that decided look like a scam. */
+  private async evidence(text: string, reading: Reading): Promise<Evidence[]> {
+    const cleaned = clean(text);
+    const pieces = this.tokenizer.spans(cleaned);
+    const seen = pieces.slice(reading.start, reading.start + this.room);
+    const logOdds = async (part: string): Promise<number> => (await this.read(this.tokenizer.ids(part))).logOdds;
+    if (pieces.length <= this.room) return explainScam(text, seen, undefined, logOdds, reading.logOdds);
+    const part: Segment = [Math.min(...seen.map(([start]) => start)), Math.max(...seen.map(([, end]) => end))];
+    return explainScam(text, seen, part, logOdds, await logOdds(cleaned.slice(...part)));
+  }
+
+  /** The riskiest window of a text's ids. One runs after the other, for the reason that `scoreBatch` gives. */
+  private async read(ids: readonly number[]): Promise<Reading> {
+    let riskiest: Reading | undefined;
+    for (const start of windowStarts(ids.length, this.room)) {
+      const logits = await this.run(this.tokenizer.frame(ids.slice(start, start + this.room)));
+      const logOdds = scamLogOdds(this.manifest, logits);
+      // The first one of equals, as in Python.
+      if (riskiest === undefined || logOdds > riskiest.logOdds) riskiest = { start, logits, logOdds };
+    }
+    return riskiest!;
   }
 
   private async run(ids: readonly number[]): Promise<Float32Array> {

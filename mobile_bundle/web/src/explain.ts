@@ -6,7 +6,6 @@
 
 import { BundleError } from "./errors.js";
 import { clean, origins, sound, SPACES, TAIL_CHARACTERS } from "./text.js";
-import type { Tokenizer } from "./tokenizer.js";
 import type { Evidence } from "./verdict.js";
 
 const MAX_SEGMENTS = 48;
@@ -18,29 +17,31 @@ const WORD = new RegExp(`[^${SPACES}]+`, "g");
 const UNSPACED =
   /[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u{20000}-\u{3ffff}]/u;
 
-type Segment = readonly [start: number, end: number];
+/** A part of the cleaned text, in UTF-16 units. */
+export type Segment = readonly [start: number, end: number];
 
 /**
  * The spans that raise the scam log-odds most, heaviest first; none where nothing does.
  *
  * @param text - the original text.
- * @param tokenizer - the bundle's tokenizer.
- * @param maxLength - the most ids that the model reads.
+ * @param pieces - where the pieces that the model read stand in the cleaned text.
+ * @param part - the part of the cleaned text that is explained; undefined is all of it.
  * @param scamLogOdds - the model, from a cleaned text to the log-odds of scam.
- * @param whole - the log-odds of the whole text.
+ * @param whole - the log-odds of that part.
  */
 export async function explainScam(
   text: string,
-  tokenizer: Tokenizer,
-  maxLength: number,
+  pieces: readonly Segment[],
+  part: Segment | undefined,
   scamLogOdds: (cleaned: string) => Promise<number>,
   whole: number,
 ): Promise<Evidence[]> {
   const cleaned = clean(text);
-  const segments = segmentsOf(cleaned, tokenizer.spans(cleaned, maxLength));
+  const [begin, stop] = part ?? [0, cleaned.length];
+  const segments = segmentsOf(cleaned, begin, pieces);
   const weights: number[] = [];
   for (const [start, end] of segments) {
-    weights.push(whole - (await scamLogOdds(cleaned.slice(0, start) + cleaned.slice(end))));
+    weights.push(whole - (await scamLogOdds(cleaned.slice(begin, start) + cleaned.slice(end, stop))));
   }
   const floor = Math.max(0.05, 0.2 * Math.max(...weights));
   const places = origins(text);
@@ -74,12 +75,12 @@ export async function explainScam(
 }
 
 /** At most MAX_SEGMENTS parts of what the model sees: words, or a few pieces where a script has no spaces. */
-function segmentsOf(cleaned: string, pieces: readonly Segment[]): Segment[] {
-  // Beyond the last piece the tokenizer has truncated; taking that out would change nothing.
+function segmentsOf(cleaned: string, begin: number, pieces: readonly Segment[]): Segment[] {
+  // Beyond the last piece the model has read nothing; taking that out would change nothing.
   const seen = pieces.reduce((most, [, end]) => Math.max(most, end), 0);
   const segments: Segment[] = [];
-  for (const word of cleaned.slice(0, seen).matchAll(WORD)) {
-    const start = word.index;
+  for (const word of cleaned.slice(begin, seen).matchAll(WORD)) {
+    const start = begin + word.index;
     const end = start + word[0].length;
     if (!UNSPACED.test(word[0])) {
       segments.push([start, end]);

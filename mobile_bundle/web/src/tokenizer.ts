@@ -143,35 +143,34 @@ export class Tokenizer {
   }
 
   /**
-   * The ids of a text, in the template's frame ([CLS] ... [SEP]).
+   * The ids of a text's pieces, however many, without the template's frame.
    *
    * @param text - the message; must hold no lone surrogate.
-   * @param maxLength - of a longer text the first ids are kept, so that with the frame there are this many.
    */
-  encode(text: string, maxLength: number): number[] {
-    const room = this.room(maxLength);
+  ids(text: string): number[] {
     const ids: number[] = [];
     for (const part of this.parts(text)) {
-      if (ids.length >= room) break;
       const id = this.special.get(part);
       if (id !== undefined) ids.push(id);
-      else for (const piece of this.pieces(this.marked(this.normalise(part)), room - ids.length)) ids.push(piece.id);
+      else for (const piece of this.pieces(this.marked(this.normalise(part)))) ids.push(piece.id);
     }
-    return [...this.before, ...ids.slice(0, room), ...this.after];
+    return ids;
+  }
+
+  /** Ids in the template's frame ([CLS] ... [SEP]), as the model reads them. */
+  frame(ids: readonly number[]): number[] {
+    return [...this.before, ...ids, ...this.after];
   }
 
   /**
-   * Where the pieces of a text stand in it, in UTF-16 units: one start and end for each id within the template's frame.
+   * Where the pieces of a text stand in it, in UTF-16 units: one start and end for each of `ids`.
    *
-   * @param text - as for `encode`.
-   * @param maxLength - as for `encode`.
+   * @param text - as for `ids`.
    */
-  spans(text: string, maxLength: number): [start: number, end: number][] {
-    const room = this.room(maxLength);
+  spans(text: string): [start: number, end: number][] {
     const spans: [number, number][] = [];
     let offset = 0;
     for (const part of this.parts(text)) {
-      if (spans.length >= room) break;
       if (this.special.has(part)) {
         spans.push([offset, offset + part.length]);
       } else {
@@ -179,27 +178,18 @@ export class Tokenizer {
         // Spaces become marks one for one; a mark that comes before the text stands for its first character.
         const text = this.marked(normalised.text);
         if (text.length > normalised.text.length) normalised = tracePrefix(normalised, this.space);
-        for (const { start, end } of this.pieces(text, room - spans.length)) {
+        for (const { start, end } of this.pieces(text)) {
           spans.push([offset + normalised.starts[start]!, offset + normalised.ends[end - 1]!]);
         }
       }
       offset += part.length;
     }
-    return spans.slice(0, room);
-  }
-
-  /** Whether the model would see nothing of a text but the template's frame. */
-  isEmpty(ids: readonly number[]): boolean {
-    return ids.length <= this.before.length + this.after.length;
+    return spans;
   }
 
   /** The text as the model's pieces are looked up in it. */
   normalise(text: string): string {
     return this.steps.reduce((result, step) => step.run(result), text);
-  }
-
-  private room(maxLength: number): number {
-    return maxLength - this.before.length - this.after.length;
   }
 
   /** Special tokens, which are found in the raw text, before it is normalised, and what stands between them. */
@@ -213,14 +203,13 @@ export class Tokenizer {
     return text === "" || text.startsWith(this.space) ? text : this.space + text;
   }
 
-  /** The pieces of a marked text: at least `enough` of them, where there are as many. */
-  private pieces(text: string, enough: number): Piece[] {
+  /** The pieces of a marked text. */
+  private pieces(text: string): Piece[] {
     const pieces: Piece[] = [];
     let start = 0;
     // Words keep the mark at their start; each digit is a word of its own.
     for (const word of text.split(this.wordStart)) {
       for (const part of word.match(/\p{N}|\P{N}+/gu) ?? []) {
-        if (pieces.length >= enough) return pieces;
         pieces.push(...this.cut(part, start));
         start += part.length;
       }

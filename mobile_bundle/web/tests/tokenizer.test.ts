@@ -23,8 +23,9 @@ test("ids of difficult texts are Python's", () => {
 });
 
 test("pieces stand where they stand in Python, through everything that normalising moves", () => {
+  const room = classifier.maxLength - tokenizer.frame([]).length;
   const wrong = fixture.cases.filter(({ text, pieces }) => {
-    const spans = tokenizer.spans(clean(text), classifier.maxLength).filter(([start, end]) => end > start);
+    const spans = tokenizer.spans(clean(text)).slice(0, room).filter(([start, end]) => end > start);
     return spans.join() !== pieces.join();
   });
   expect(wrong.map(({ text }) => text)).toEqual([]);
@@ -32,7 +33,7 @@ test("pieces stand where they stand in Python, through everything that normalisi
 
 test("a toy tokenizer cuts as in Python where costs are close or equal", () => {
   const toy = Tokenizer.parse(fixture.toy.tokenizer);
-  for (const { text, ids } of fixture.toy.cases) expect([text, toy.encode(text, Infinity)]).toEqual([text, ids]);
+  for (const { text, ids } of fixture.toy.cases) expect([text, toy.frame(toy.ids(text))]).toEqual([text, ids]);
 });
 
 test("the same texts are blank as in Python", async () => {
@@ -55,7 +56,7 @@ function blockDigest(start: number): string {
     const character = String.fromCodePoint(code);
     const alone = tokenizer.normalise(`a${character}b`);
     const among = tokenizer.normalise(`x\u0301${character}\u0334\u0345`);
-    lines.push(`${alone}|${among}|${tokenizer.encode(`a${character}1`, Infinity).length}`);
+    lines.push(`${alone}|${among}|${tokenizer.frame(tokenizer.ids(`a${character}1`)).length}`);
   }
   return createHash("sha256").update(lines.join("\n")).digest("hex").slice(0, 16);
 }

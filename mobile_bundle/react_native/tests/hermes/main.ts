@@ -3,20 +3,21 @@
 import { fromBase64 } from "@exodus/bytes/base64.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { checkVectors, load } from "../../dist/index.js";
-import { replay } from "./onnxruntime-react-native.js";
+import { replay, type Reading } from "./onnxruntime-react-native.js";
 
 declare const print: (line: string) => void;
 declare const INPUT: {
   files: Record<string, string>;
   vectors: string;
+  readings: Reading[];
   publicKey: string;
   otherKey: string;
   cases: { text: string; ids: number[] }[];
 };
 
 async function main(): Promise<void> {
-  const { vectors, publicKey, otherKey, cases } = INPUT;
-  replay(vectors);
+  const { vectors, readings, publicKey, otherKey, cases } = INPUT;
+  replay(readings);
   const times: Record<string, number> = {};
   const timed = async <T>(what: string, run: () => T | Promise<T>): Promise<T> => {
     const start = Date.now();

@@ -1,18 +1,16 @@
-/** A runtime that gives the golden logits for the golden ids: Hermes on a desktop has no ONNX Runtime. */
+/** A runtime that gives the logits that the model gave elsewhere for the same ids: Hermes on a desktop has none. */
 
-interface Golden {
-  ids: number[];
-  logits: number[];
+/** What the model made of ids. */
+export interface Reading {
+  readonly ids: readonly number[];
+  readonly logits: readonly number[];
 }
 
-const known = new Map<string, number[]>();
+const known = new Map<string, readonly number[]>();
 
-/** Take the ids and logits of a bundle's vectors.jsonl. */
-export function replay(vectors: string): void {
-  for (const line of vectors.trimEnd().split("\n")) {
-    const { ids, logits }: Golden = JSON.parse(line);
-    known.set(ids.join(), logits);
-  }
+/** Take what the model made of everything that is going to be read. */
+export function replay(readings: readonly Reading[]): void {
+  for (const { ids, logits } of readings) known.set(ids.join(), logits);
 }
 
 export class Tensor {
@@ -33,7 +31,7 @@ export const InferenceSession = {
         const { data, type } = input_ids;
         if (!(data instanceof BigInt64Array) || type !== "int64") throw new Error("not int64");
         const width = [...known.values()][0]!.length;
-        // The empty text, with which a model is tried out, is not among the vectors.
+        // A text that is explained is not among them.
         const logits = known.get(Array.from(data, Number).join()) ?? Array<number>(width).fill(0);
         return { logits: new Tensor("float32", Float32Array.from(logits), [1, width]) };
       },
