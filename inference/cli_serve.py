@@ -89,7 +89,7 @@ def check_lock(listener: socket.socket, settings: Settings) -> None:
         ForewarnError: the service would be open beyond this machine, or the store of keys cannot be used.
     """
     if settings.keys:
-        store = open_store(settings.keys)
+        store = open_store(settings.keys, create=False)
         try:
             none = all(key.revoked for key in store.all())
         finally:

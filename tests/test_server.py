@@ -1,5 +1,6 @@
 """The HTTP service on a real uvicorn server on the loopback."""
 
+import gzip
 import json
 import os
 import re
@@ -18,11 +19,13 @@ from forewarn.inference import cli
 from forewarn.inference.bundle import Bundle
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.cli_serve import listen
+from forewarn.inference.errors import ForewarnError
 from forewarn.inference.service import Settings, create_app, load_settings
 from forewarn.inference.service.overload import RefusingProtocol
 
 TEXTS = ["Your account is locked, verify at http://bank.example", "See you at seven, love", "Half price on shoes today"]
 
+NDJSON = "application/x-ndjson"
 
 LIMITS = Settings(max_messages=40, max_characters=20_000, max_body_bytes=500_000)
 
@@ -159,6 +162,10 @@ def test_no_messages_no_results(client):
         ({"messages": [{"id": "1", "text": "a"}, {"id": 7, "text": "zebra"}]}, "messages[1].id: must be a string"),
         ({"messages": [{"id": "1", "text": "a", "zebra": 1}]}, "messages[0]: has a field"),
         ({"messages": [], "explain": "zebra"}, "explain: must be true or false"),
+        ({"messages": [], "locale": "zebra"}, "locale: belongs in each message"),
+        ({"messages": [], "sender": "zebra"}, "sender: belongs in each message"),
+        ({"messages": [{"id": "1", "text": "a", "part": 1}]}, "messages[0].part: belongs in concat"),
+        ({"messages": [{"id": "1", "text": "a", "explain": True}]}, "explain: belongs in the request itself"),
         ({"messages": [{"id": "1", "text": "a", "locale": "zebra" * 9}]}, "messages[0].locale: is too long"),
     ],
 )
@@ -189,10 +196,24 @@ def test_other_content_types_are_refused(client):
     check_error(client.post("/v1/score", data={"text": "hello"}), 415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/v1/score", "application/json"), ("/v1/filter/apple", "application/json"), ("/v1/score/stream", NDJSON)],
+)
+def test_a_compressed_body_is_refused_as_such(client, path, kind):
+    packed = gzip.compress(b'{"id": "1", "text": "hello"}')
+    answer = client.post(path, content=packed, headers={"Content-Type": kind, "Content-Encoding": "gzip"})
+    assert "Content-Encoding" in check_error(answer, 415, "unsupported_media_type")
+    assert answer.headers["Accept-Encoding"] == "identity"
+    plain = {"Content-Type": "application/json", "Content-Encoding": "identity"}
+    assert client.post("/v1/score", content=b'{"messages": []}', headers=plain).status_code == 200
+
+
 def test_limits(client):
     full = [{"id": str(i), "text": "hi"} for i in range(LIMITS.max_messages)]
     assert len(post(client, messages=full).json()["results"]) == LIMITS.max_messages
-    check_error(post(client, messages=[*full, full[0]]), 413, "too_many_messages")
+    told = check_error(post(client, messages=[*full, full[0]]), 413, "too_many_messages")
+    assert f"more than {LIMITS.max_messages} messages" in told
     # A fault each would take long and much memory to tell; the first is enough.
     assert "messages[0]" in check_error(post(client, messages=[0] * LIMITS.max_messages), 422, "invalid_request")
     check_error(post(client, messages=[full[0]] * 20 * LIMITS.max_messages), 413, "too_many_messages")
@@ -227,6 +248,10 @@ def test_model_tells_thresholds_and_no_paths(client, classifier, tiny_bundle):
 def test_health(client):
     assert client.get("/healthz").json() == {"status": "ok"}
     wait_until(lambda: client.get("/readyz").status_code == 200)
+    for path in ("/healthz", "/readyz"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+    assert client.head("/v1/labels").status_code == 405
 
 
 def test_unknown_addresses_and_methods(client):
@@ -327,8 +352,10 @@ def test_workers_must_be_positive(capsys):
 def test_a_wrong_setting_is_one_line_and_exit_2(tmp_path, capsys, monkeypatch):
     file = tmp_path / "service.toml"
     for content, names in [
-        ("max_batch = 0", "max_batch"),
-        ("max_bach = 9", "max_bach"),
+        ("max_batch = 0", f"{file}: max_batch: "),
+        ('deadline_ms = "soon"', f"{file}: deadline_ms: "),
+        ("max_bach = 9", f"{file}: max_bach is not a setting; did you mean max_batch?"),
+        ("zebra = 9", "one of bundle, "),
         ("max_waiting = 3", "max_messages"),
         ("=", "TOML"),
     ]:
@@ -336,11 +363,41 @@ def test_a_wrong_setting_is_one_line_and_exit_2(tmp_path, capsys, monkeypatch):
         assert cli.main(["serve", "--port", "0", "--config", str(file)]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
-        assert names in error
+        assert names in error and "FOREWARN_" not in error
     assert cli.main(["serve", "--config", str(tmp_path / "none.toml")]) == 2
     monkeypatch.setenv("FOREWARN_DEADLINE_MS", "soon")
     assert cli.main(["serve", "--port", "0"]) == 2
     assert "FOREWARN_DEADLINE_MS" in capsys.readouterr().err
+    file.write_text("deadline_ms = 100")
+    assert cli.main(["serve", "--port", "0", "--config", str(file)]) == 2
+    assert "FOREWARN_DEADLINE_MS" in capsys.readouterr().err
+
+
+def test_a_variable_that_is_no_setting_is_refused_with_the_nearest_that_is(capsys, monkeypatch):
+    # The names that Kubernetes gives a service called forewarn, or forewarn-api.
+    for name, value in {
+        "SERVICE_HOST": "10.0.0.7",
+        "SERVICE_PORT_HTTP": "8000",
+        "PORT": "tcp://10.0.0.7:8000",
+        "PORT_8000_TCP_ADDR": "10.0.0.7",
+        "API_PORT_8000_TCP": "tcp://10.0.0.7:8000",
+        "API_SERVICE_PORT": "8000",
+    }.items():
+        monkeypatch.setenv(f"FOREWARN_{name}", value)
+    monkeypatch.setenv("FOREWARN_TEXT", "/texts")
+    monkeypatch.setenv("FOREWARN_CONFIG", "")
+    load_settings()
+    with pytest.raises(ForewarnError, match="^max_bach is not a setting; did you mean max_batch"):
+        load_settings(max_bach=9)
+    monkeypatch.setenv("FOREWARN_PORT", "9000")
+    with pytest.raises(ForewarnError, match="FOREWARN_PORT in the environment is not a setting; one of FOREWARN_"):
+        load_settings()
+    monkeypatch.delenv("FOREWARN_PORT")
+    monkeypatch.setenv("FOREWARN_MAX_WATING", "4")
+    assert cli.main(["serve", "--port", "0"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "FOREWARN_MAX_WATING" in error and "did you mean FOREWARN_MAX_WAITING?" in error
 
 
 def test_settings_come_from_the_file_and_the_environment_goes_first(tmp_path, monkeypatch):

@@ -149,12 +149,13 @@ def test_a_scope_opens_its_addresses_and_no_other(tiny_classifier, tiny_bundle, 
             assert client.get("/v1/labels").status_code == scoring
             assert client.get("/metrics").status_code == counting
         client.headers.update(bearer(score))
-        check_error(client.get("/metrics"), 403, "scope_missing")
+        assert "scope metrics" in check_error(client.get("/metrics"), 403, "scope_missing")
+        assert "scope admin" in check_error(client.get("/v1/admin/model"), 403, "scope_missing")
         # Python's regular expressions let a line end stand after the address.
         check_error(client.get("/metrics%0A"), 404, "not_found")
         client.get("/metrics", headers={"Authorization": ""})
         text = client.get("/metrics", headers=bearer(metrics)).text
-    assert 'forewarn_rejected_total{reason="scope_missing"} 9.0' in text
+    assert 'forewarn_rejected_total{reason="scope_missing"} 10.0' in text
     assert 'forewarn_rejected_total{reason="key_invalid"} 1.0' in text
     assert not any(token[:15] in text for token in (score, metrics, admin, both))
 
@@ -175,9 +176,10 @@ def test_a_new_key_and_a_revoked_one_count_within_the_refresh_time(tiny_classifi
 
 
 def test_a_key_that_is_revoked_in_a_file_that_took_the_place_of_the_store_counts_as_such(
-    tiny_classifier, tiny_bundle, url, make, tmp_path
+    tiny_classifier, tiny_bundle, url, store, make, tmp_path
 ):
     token = make(per_minute=60)
+    store.close()  # the file holds all of it then
     with locked(tiny_classifier, tiny_bundle, url) as client:
         client.headers.update(bearer(token))
         assert post(client, messages=messages(1)).status_code == 200
@@ -194,6 +196,7 @@ def test_a_store_that_was_removed_is_told_counted_and_not_made_anew(
     tiny_classifier, tiny_bundle, url, store, make, tmp_path, caplog
 ):
     known = make("score", "metrics", per_minute=60)
+    store.close()
     with locked(tiny_classifier, tiny_bundle, url) as client:
         shutil.copy(tmp_path / "keys.db", tmp_path / "kept")
         for path in tmp_path.glob("keys.db*"):
@@ -257,7 +260,7 @@ def test_messages_count_and_not_requests(tiny_classifier, tiny_bundle, url, make
         assert 'forewarn_rejected_total{reason="rate_limited"} 1.0' in after
         assert post(client, messages=messages(3)).status_code == 200
         check_error(client.post("/v1/filter/apple", json=apple), 429, "rate_limited")
-        assert "a minute" in check_error(post(client, messages=messages(41)), 413, "too_many_messages")
+        assert "40 messages a minute" in check_error(post(client, messages=messages(41)), 413, "too_many_for_key")
         client.headers.update(bearer(make(per_minute=2)))
         time.sleep(0.5)
         assert post(client, messages=messages(2)).status_code == 200  # another key has its own
@@ -383,7 +386,12 @@ def test_the_network_is_not_let_in_without_keys(tiny_bundle, capsys, host):
 
 
 def test_a_store_that_cannot_be_used_is_one_line_and_exit_2(tiny_bundle, capsys, monkeypatch, tmp_path):
-    for url in ("zebra", f"sqlite:///{tmp_path}/none.db", f"sqlite:///{tmp_path}/none/keys.db", f"redis://:zq7marked@127.0.0.1:{free_port()}"):
+    for url in (
+        "zebra",
+        f"sqlite:///{tmp_path}/none.db",
+        f"sqlite:///{tmp_path}/none/keys.db",
+        f"redis://:zq7marked@127.0.0.1:{free_port()}",
+    ):
         monkeypatch.setenv("FOREWARN_KEYS", url)
         assert cli.main(["serve", "--port", "0", "--bundle", str(tiny_bundle)]) == 2
         error = capsys.readouterr().err

@@ -10,6 +10,7 @@ import pytest
 from forewarn.export.release import new_key as new_signing_key
 from forewarn.export.release import sign
 from forewarn.inference import cli
+from forewarn.inference.bundle import Bundle
 from forewarn.inference.classifier import ScamClassifier
 from forewarn.inference.service import Settings
 from forewarn.inference.service.keys import new_key
@@ -117,7 +118,8 @@ def test_the_labels_and_the_model_are_those_of_the_new_one(bundles):
     with service(bundles) as client:
         version = client.get("/openapi.json").json()["info"]["version"]
         answer = change(client, "new")
-        assert answer.json() == {"version": NEW, "before": OLD, "shadow": None, "workers": {"all": 1, "changed": 1}}
+        rest = {"before": OLD, "shadow": None, "workers": {"all": 1, "changed": 1}}
+        assert answer.json() == {"version": NEW, "digest": digest_of(bundles / "new"), **rest}
         about = client.get("/v1/model").json()
         assert (about["version"], about["max_length"]) == (NEW, 64)
         assert client.get("/readyz").status_code == 200
@@ -131,9 +133,11 @@ def test_the_way_back_and_forth_again(bundles):
         assert "before" in check_error(client.delete(ADMIN), 422, "model_refused")
         change(client, "new")
         change(client, "new")  # the same once more is no change: the one before stays
+        old = digest_of(bundles / "old")
         shutil.rmtree(bundles / "old")  # it is in memory
         assert client.delete(ADMIN).json() == {
             "version": OLD,
+            "digest": old,
             "before": NEW,
             "shadow": None,
             "workers": {"all": 1, "changed": 1},
@@ -141,6 +145,32 @@ def test_the_way_back_and_forth_again(bundles):
         assert ask(client, SCAM)["model"] == OLD
         assert client.delete(ADMIN).json()["version"] == NEW
         assert ask(client, SCAM)["model"] == NEW
+
+
+def digest_of(folder):
+    return Bundle.open(folder).digest[:12]
+
+
+def test_another_model_of_the_same_version_is_told_from_the_first(bundles, caplog):
+    caplog.set_level("INFO")
+    retrain(bundles / "new", OLD, factor=0.9)
+    old, new = digest_of(bundles / "old"), digest_of(bundles / "new")
+
+    def running(client, digest):
+        about = client.get("/v1/model").json()
+        assert (about["version"], about["digest"], client.get(ADMIN).json()["digest"]) == (OLD, digest, digest)
+        found = samples(client)
+        return [value(found, "forewarn_model_running", version=OLD, digest=x) for x in (old, new) if x in str(found)]
+
+    with service(bundles) as client:
+        assert running(client, old) == [1]
+        assert change(client, "new", shadow=1).json()["shadow"]["digest"] == new
+        assert change(client, "new").json()["digest"] == new
+        assert running(client, new) == [0, 1]
+        client.delete(ADMIN)
+        assert running(client, old) == [1, 0]
+    logged = [x.fields for x in caplog.records if x.getMessage() == "these models run now"]
+    assert [x["digest"] for x in logged] == [old, new, old] and logged[0]["shadow_digest"] == new
 
 
 def damage(folder):

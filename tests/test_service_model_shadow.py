@@ -9,7 +9,7 @@ from forewarn.inference.service.shadow import Shadow
 from test_server import Held, post, wait_until
 from test_service_bounds import in_background
 from test_service_metrics import samples, value
-from test_service_model_change import ADMIN, SCAM, TEXTS, ask, change, service
+from test_service_model_change import ADMIN, SCAM, TEXTS, ask, change, digest_of, service
 from tinybundle import NEXT_VERSION as NEW
 from tinybundle import VERSION as OLD
 
@@ -38,6 +38,7 @@ def test_a_shadow_counts_agreement_and_takes_over_when_told_to(bundles):
         assert value(found, "forewarn_messages_total") == 6  # what the shadow scored counts as nobody's
         assert change(client, "new").json() == {
             "version": NEW,
+            "digest": digest_of(bundles / "new"),
             "before": OLD,
             "shadow": None,
             "workers": {"all": 1, "changed": 1},

@@ -12,7 +12,7 @@ import httpx
 from test_server import wait_until
 from test_service_drain import process
 from test_service_metrics import samples
-from test_service_model_change import ADMIN, SCAM, ask, change, damage
+from test_service_model_change import ADMIN, SCAM, ask, change, damage, digest_of
 from tinybundle import NEXT_VERSION as NEW
 from tinybundle import VERSION as OLD
 from tinybundle import retrain
@@ -88,8 +88,11 @@ def test_every_worker_follows(bundles, tmp_path):
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             wait_until(lambda: client.get(ADMIN).json()["workers"] == {"all": 2, "changed": 2})
             about = change(client, "new").json()
-            assert about == {"version": NEW, "before": OLD, "shadow": None, "workers": {"all": 2, "changed": 2}}
+            rest = {"before": OLD, "shadow": None, "workers": {"all": 2, "changed": 2}}
+            assert about == {"version": NEW, "digest": digest_of(bundles / "new"), **rest}
             assert everywhere(NEW)
+            running = {dict(labels)["version"]: x for (name, labels), x in samples(client).items() if "running" in name}
+            assert running == {OLD: 0, NEW: 2}
 
         another_worker(server)
         # The worker that takes its place runs what the others run, and can go back without having been there.

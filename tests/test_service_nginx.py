@@ -9,6 +9,7 @@ import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import pytest
@@ -70,8 +71,8 @@ class Authority:
 
 
 @contextlib.contextmanager
-def nginx(folder, service_port):
-    """nginx with the example, its paths and ports set; gives the port for requests and that for streams."""
+def nginx(folder, service_port, changes=MappingProxyType({})):
+    """nginx with the example, its paths and ports set, and `changes`; gives the port for requests, and for streams."""
     port, stream_port = free_port(), free_port()
     places = {
         "/run/nginx.pid": folder / "nginx.pid",
@@ -84,6 +85,7 @@ def nginx(folder, service_port):
         "/etc/nginx/server.pem": folder / "server.pem",
         "/etc/nginx/server.key": folder / "server.key",
         "/etc/nginx/clients-ca.pem": folder / "ca.pem",
+        **changes,
     }
     text = EXAMPLE.read_text()
     for theirs, ours in places.items():
@@ -105,6 +107,26 @@ def nginx(folder, service_port):
     finally:
         process.terminate()
         process.wait(20)
+
+
+def test_a_client_that_asks_too_often_is_told_so_in_json(tiny_classifier, tiny_bundle, tmp_path):
+    authority = Authority(tmp_path)
+    client = authority.issue("client", "a carrier")
+    authority.issue("server", "localhost")
+    known = ssl.create_default_context(cafile=str(authority.certificate))
+    known.load_cert_chain(client, client.with_suffix(".key"))
+    slow = {"rate=200r/s": "rate=1r/m", "burst=400": "burst=1"}
+    body = {"messages": [{"id": "1", "text": "hello mum"}]}
+    with (
+        serving(tiny_classifier, tiny_bundle) as service,
+        nginx(tmp_path, service.base_url.port, slow) as (port, _),
+        httpx.Client(base_url=f"https://localhost:{port}", verify=known, timeout=20) as http,
+    ):
+        answers = [http.post("/v1/score", json=body) for _ in range(3)]
+    assert [x.status_code for x in answers] == [200, 200, 429]
+    check_error(answers[-1], 429, "rate_limited")
+    assert answers[-1].headers["Retry-After"] == "1"
+    assert answers[-1].headers["Content-Type"] == "application/json"
 
 
 def test_the_example_asks_for_a_certificate_and_a_key_and_keeps_no_text(tiny_classifier, tiny_bundle, tmp_path):
@@ -135,7 +157,9 @@ def test_the_example_asks_for_a_certificate_and_a_key_and_keeps_no_text(tiny_cla
                 lines = "\n".join(json.dumps(x) for x in body["messages"] * 100)  # more than all sockets hold
                 streamed = http.post(streams, content=lines, headers={"Content-Type": "application/x-ndjson"})
                 assert [json.loads(x)["id"] for x in streamed.text.splitlines()] == ["1"] * 100
-                assert http.post("/v1/score", content=MARK * 1_000_000).status_code == 413
+                for content in (MARK * 1_000_000, iter([MARK.encode() * 1000] * 1000)):
+                    answer = http.post("/v1/score", content=content, headers={"Content-Type": "application/json"})
+                    check_error(answer, 413, "body_too_large")
             with httpx.Client(base_url=base, verify=trust, timeout=20, headers=http.headers) as stranger:
                 assert stranger.post("/v1/score", json=body).status_code == 400
                 with pytest.raises(httpx.TransportError):

@@ -328,11 +328,11 @@ def test_what_another_process_writes_is_seen_by_all_threads(tmp_path):
         store.add(key)
         meeting = threading.Barrier(3)  # so that each thread connects
         assert [len(x) for x in threads.map(lambda _: (store.all(), meeting.wait())[0], range(3))] == [1, 1, 1]
-        for _ in range(2):
+        for number in (2, 3):
             subprocess.run([*KEYS, "add", "another", "--store", url], check=True, capture_output=True)
+            assert len(store.all()) == number
         subprocess.run([*KEYS, "revoke", key.id, "--store", url], check=True, capture_output=True)
-        seen = store.all()
-        assert len(seen) == 3 and [x.id for x in seen if x.revoked] == [key.id]
+        assert [x.id for x in store.all() if x.revoked] == [key.id]
 
 
 def test_the_file_of_keys_is_for_its_owner_only(tmp_path):

@@ -15,6 +15,7 @@ from forewarn.inference.service.settings import Settings
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_PATH_CHARACTERS = 1024
+_DIGEST = "Of its manifest, the first 12 characters: tells apart two bundles of one version."
 _NOT_LOCAL = "without keys, only this machine may ask that; set `keys`, and ask with a key of the scope admin"
 
 
@@ -40,6 +41,7 @@ class ShadowFigures(BaseModel):
     """How often two models agreed: the outer names are what was answered, the inner ones what the shadow said."""
 
     version: str
+    digest: str = Field(description=_DIGEST)
     share: float
     messages: int
     dropped: int = Field(description="Messages that the shadow had no time for.")
@@ -58,6 +60,7 @@ class ModelStatus(BaseModel):
     """The model that answers here, the one that answered before it, and the shadow, of all workers together."""
 
     version: str
+    digest: str = Field(description=_DIGEST)
     before: str | None
     shadow: ShadowFigures | None
     workers: Workers
@@ -93,7 +96,11 @@ def add_admin(app: FastAPI, models: Models, settings: Settings, bodies: Bodies) 
 
     @app.delete("/v1/admin/model", response_model=ModelStatus, responses=errors(403, 409, 422, 500), tags=["admin"])
     async def roll_back(request: Request) -> dict[str, Any]:
-        """Put back the model that answered before the last change."""
+        """Put back the model that answered before the last change.
+
+        The two change places, so that a second time brings the newer one back: ask which one answers before you repeat
+        a call whose answer was lost.
+        """
         _check_local(request, settings)
         await models.roll_back()
         return models.about()

@@ -96,7 +96,8 @@ def create_app(classifier: ScamClassifier, golden: GoldenVector, settings: Setti
     """
     settings = settings or load_settings()
     metrics = Metrics()
-    access = Access(open_store(settings.keys) if settings.keys else None, settings.keys_refresh_s, metrics)
+    store = open_store(settings.keys, create=False) if settings.keys else None
+    access = Access(store, settings.keys_refresh_s, metrics)
     models = Models(classifier, golden, settings, metrics)
     joining = Joining(settings, metrics)
     draining = Draining()
@@ -287,18 +288,21 @@ def _add_about(app: FastAPI, models: Models, access: Access, metrics: Metrics, d
     # Told and not checked: what a bundle says of itself is the bundle's.
     @app.get("/v1/model", responses={200: {"model": ModelAbout}}, tags=["model"])
     async def model() -> dict[str, Any]:
-        """The model that answers: version, bundle format, maximum length in tokens, thresholds, calibration."""
+        """The model that answers: version, digest, bundle format, maximum length in tokens, thresholds, calibration."""
         classifier = models.classifier
         manifest = classifier.manifest
         names = ("format", "operating_points", "calibration", "licence", "sources")
         about = {name: manifest[name] for name in names if name in manifest}
-        return {"version": classifier.version, "max_length": classifier.max_length, **about}
+        return {"version": classifier.version, "digest": models.digest, "max_length": classifier.max_length, **about}
 
+    # Load balancers may ask with HEAD.
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
         """The process is alive."""
         return {"status": "ok"}
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", responses=errors_of(503), tags=["health"])
     async def readyz() -> dict[str, str]:
         """The model has answered a golden vector rightly: send traffic. 503 until then, and while stopping."""

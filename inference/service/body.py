@@ -32,6 +32,13 @@ def deadline_of(request: Request, settings: Settings) -> float:
     return asyncio.get_running_loop().time() + milliseconds / 1000
 
 
+def check_encoding(request: Request) -> None:
+    """Raise a Refusal (415) for a body that was compressed: unpacked, a small one may be of any size."""
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        what = "send the body as it is: this service takes no Content-Encoding"
+        raise Refusal("unsupported_media_type", what, {"Accept-Encoding": "identity"})
+
+
 # Its number in a stream, from 1, and what it holds; None for one that is too long.
 Line = tuple[int, bytes | None]
 
@@ -54,6 +61,7 @@ class Bodies:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if not (media_type.endswith("/json") or media_type.endswith("+json")):
             raise Refusal("unsupported_media_type")
+        check_encoding(request)
         limit = asyncio.get_running_loop().time() + self._settings.body_timeout_s
         chunks: list[bytes] = []
         try:

@@ -23,6 +23,7 @@ _KINDS: dict[str, tuple[int, str]] = {
     "change_running": (409, "another change of the model is running; ask again when it is done"),
     "body_too_large": (413, "the body is too large; send fewer messages a request"),
     "too_many_messages": (413, "too many messages; send fewer a request"),
+    "too_many_for_key": (413, "more messages at once than this key may send a minute; send fewer a request"),
     "message_too_long": (413, "a message is too long"),
     "unsupported_media_type": (415, "send JSON with the header Content-Type: application/json"),
     "invalid_request": (422, "the request does not fit"),
@@ -114,19 +115,25 @@ def of_status(status: int, headers: Mapping[str, str] | None = None) -> Refusal:
     return Refusal(_BY_STATUS.get(status, "bad_request" if status < 500 else "internal_error"), headers=headers)
 
 
-def of_invalid(problems: Sequence[Mapping[str, Any]], fields: frozenset[str], whole: str) -> Refusal:
+def of_invalid(
+    problems: Sequence[Mapping[str, Any]], fields: frozenset[str], homes: Mapping[str, str], whole: str
+) -> Refusal:
     """422 that says where a request does not fit, or 413 for too many messages.
 
     Args:
-        problems: pydantic's errors, at least one.
+        problems: pydantic's errors, at least one, with their context.
         fields: the names that may be shown; any other name came from the input.
+        homes: where a field of ours belongs that stands in another place.
         whole: what to call the place where it is no field of ours.
     """
     first = problems[0]
     if first["type"] == "too_long":  # only the list of messages has a greatest length
-        return Refusal("too_many_messages")
+        return Refusal("too_many_messages", f"more than {first['ctx']['max_length']} messages; send fewer a request")
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     reason = _REASONS.get(first["type"], "is not valid")
+    name = first["loc"][-1] if first["loc"] else ""
+    if first["type"] == "extra_forbidden" and name in fields and name in homes:
+        reason = f"belongs in {homes[name]}"
     return Refusal("invalid_request", f"{_where(first['loc'], fields) or whole}: {reason}{more}")
 
 

@@ -26,7 +26,6 @@ OPEN = frozenset({"/healthz", "/readyz", "/.well-known/apple-app-site-associatio
 _SCOPES = {"/metrics": "metrics", "/v1/admin/model": "admin"}
 _THREADS = 4
 _FIRST_READ_S = 1.0
-_TOO_MANY = "more messages at once than this key may send a minute; send fewer a request"
 
 Answer = TypeVar("Answer")
 logger = logging.getLogger(LOGGER)
@@ -106,7 +105,8 @@ class Access:
             unsure = not self._read_last and not self._keys.knows(token)
             raise Refusal("store_unavailable" if unsure else "key_invalid")
         if scope is not None and scope not in key.scopes:
-            raise Refusal("scope_missing")
+            what = f"the key is good, but this address needs the scope {scope}; ask for a key that has it"
+            raise Refusal("scope_missing", what)
         return key
 
     async def charge(self, request: Request, messages: int) -> None:
@@ -119,7 +119,8 @@ class Access:
         if self._limits and key and key.per_minute is not None:
             wait = await self._in_thread(self._limits.hit, key, messages)
             if wait == math.inf:
-                raise Refusal("too_many_messages", _TOO_MANY)
+                what = f"the key may send {key.per_minute} messages a minute; send at most so many a request"
+                raise Refusal("too_many_for_key", what)
             if wait:
                 raise rate_limited(wait)
 

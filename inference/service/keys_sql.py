@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -44,6 +45,9 @@ class Database(ABC):
         """
         held = getattr(self._local, "connection", None)
         try:
+            if held is not None and self._replaced():
+                self._drop()
+                held = None
             return self._run(held or self._new(), statement, values)
         except self._errors() as error:
             lost = held is not None and self._lost(held)
@@ -83,6 +87,10 @@ class Database(ABC):
     @abstractmethod
     def _run(self, connection: Any, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]: ...
 
+    def _replaced(self) -> bool:
+        """Whether another database has taken the place of the one that this thread is connected to."""
+        return False
+
     def _lost(self, connection: Any) -> bool:
         """Whether a connection that failed is at an end, and a new one may do better."""
         return False
@@ -99,23 +107,37 @@ class Database(ABC):
 class SqliteDatabase(Database):
     """A file, for worker processes of one machine."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, create: bool) -> None:
+        """Set up; `create` says whether a file that is not there is made."""
         super().__init__()
         self._path = path
+        self._create = create
         self._writing = threading.Lock()
 
     def _connect(self) -> sqlite3.Connection:
-        # Made by us first: SQLite would let other users of the machine read it.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        if self._create:
+            # Made by us first: SQLite would let other users of the machine read it. One that is there is not opened:
+            # to close it again would take the locks away that SQLite holds on it for our other threads.
+            with suppress(FileExistsError):
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        self._local.file = self._file()
+        if not os.access(self._path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         # Closed by `close`, in another thread than its own, once that one is at rest.
         connection = sqlite3.connect(
-            self._path, timeout=STORE_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=32
+            f"{self._path.absolute().as_uri()}?mode=rw",  # or SQLite would make a file that has gone by now
+            uri=True,
+            timeout=STORE_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=32,
         )
         last_try = time.monotonic() + STORE_TIMEOUT_S
         while True:
             try:
                 # Readers do not wait for the writer, and a commit does not wait for the disk.
-                for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", *_TABLES):
+                tables = _TABLES if self._create else ()
+                for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", *tables):
                     connection.execute(statement)
                 return connection
             except sqlite3.Error as error:
@@ -137,12 +159,23 @@ class SqliteDatabase(Database):
             connection.execute("COMMIT")
         return rows
 
+    def _file(self) -> tuple[int, int]:
+        """Which file lies at the path; raises OSError where none does."""
+        there = self._path.stat()
+        return there.st_dev, there.st_ino
+
+    def _replaced(self) -> bool:
+        # SQLite goes on reading a file that was removed, or that another was moved over.
+        return self._local.file != self._file()
+
     def _errors(self) -> tuple[type[Exception], ...]:
         return sqlite3.Error, OSError
 
     def _told(self, error: Exception) -> str:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        return f"the store of keys {self._path} cannot be used ({reason}); check the path and who may write there"
+        gone = isinstance(error, FileNotFoundError) and not self._create
+        what = "make one with: forewarn keys add NAME" if gone else "check the path and who may write there"
+        return f"the store of keys {self._path} cannot be used ({reason}); {what}"
 
 
 class PostgresDatabase(Database):

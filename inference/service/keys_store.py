@@ -35,11 +35,13 @@ class KeyStore(Protocol):
         """Close every connection."""
 
 
-def open_store(url: str) -> KeyStore:
+def open_store(url: str, create: bool = True) -> KeyStore:
     """The store at a URL; nothing is connected yet.
 
     Args:
         url: `sqlite:///relative/path`, `sqlite:////absolute/path`, `postgresql://...`, `redis://...` or `rediss://...`.
+        create: whether a SQLite file that is not there is made. The service makes none: an empty one would say that
+            every key is wrong.
 
     Raises:
         MissingExtraError: the database's driver is not installed.
@@ -54,26 +56,26 @@ def open_store(url: str) -> KeyStore:
         raise ForewarnError(
             "the store of keys must be sqlite:///PATH, postgresql://HOST/DATABASE or redis://HOST, as a URL"
         )
-    return _OPENERS[scheme](url)
+    return _OPENERS[scheme](url, create)
 
 
-def _open_sqlite(url: str) -> KeyStore:
+def _open_sqlite(url: str, create: bool) -> KeyStore:
     from forewarn.inference.service.keys_sql import SqliteDatabase, SqlKeyStore
 
     path = url.removeprefix("sqlite:///")
     if path in (url, "") or path.startswith(":"):
         raise ForewarnError("a SQLite store is sqlite:///PATH, with a fourth slash for a path from the root")
-    return SqlKeyStore(SqliteDatabase(Path(path)))
+    return SqlKeyStore(SqliteDatabase(Path(path), create))
 
 
-def _open_postgres(url: str) -> KeyStore:
+def _open_postgres(url: str, create: bool) -> KeyStore:
     _needs("psycopg", "a postgresql:// store", "postgres")
     from forewarn.inference.service.keys_sql import PostgresDatabase, SqlKeyStore
 
     return SqlKeyStore(PostgresDatabase(url))
 
 
-def _open_redis(url: str) -> KeyStore:
+def _open_redis(url: str, create: bool) -> KeyStore:
     _needs("redis", "a redis:// store", "redis")
     from forewarn.inference.service.keys_redis import RedisKeyStore
 
@@ -85,7 +87,7 @@ def _needs(module: str, what: str, extra: str) -> None:
         raise MissingExtraError(what, extra)
 
 
-_OPENERS: dict[str, Callable[[str], KeyStore]] = {
+_OPENERS: dict[str, Callable[[str, bool], KeyStore]] = {
     "sqlite": _open_sqlite,
     "postgresql": _open_postgres,
     "postgres": _open_postgres,

@@ -1,4 +1,4 @@
-"""What the service counts, as Prometheus reads it. Label values come from fixed lists, never from a request."""
+"""What the service counts, as Prometheus reads it. No label value comes from a request."""
 
 from __future__ import annotations
 
@@ -50,6 +50,8 @@ class Metrics:
         self.parts_lost = counter("parts_lost", "Long SMS messages of which parts never came", "reason")
         # Workers share what they hold, and each tells of all of it.
         self.parts_bytes = gauge("parts_bytes", "Memory that parts of messages use", mode="livemax")
+        # Labels are of bundles: few, and none of them is from a request.
+        self.model_running = gauge("model_running", "Processes that answer with this model", "version", "digest")
         # `result` is changed or refused.
         self.model_changes = counter("model_changes", "Models that were asked for", "result")
         # What the model that answers said, and what the one behind it would have.

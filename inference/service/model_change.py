@@ -52,6 +52,7 @@ class Models:
         self._state = open_state()
         first = Place(str(self._loader.start), digest_of(classifier.manifest), classifier.version)
         self._current = _Model(Scorer(classifier, golden, settings, metrics), first)
+        self._count(self._current, 1)
         self._before: _Model | None = None
         self._shadow: Shadow | None = None
         self._lock = asyncio.Lock()
@@ -63,6 +64,11 @@ class Models:
     def classifier(self) -> ScamClassifier:
         """The model that answers now."""
         return self._current.scorer.classifier
+
+    @property
+    def digest(self) -> str:
+        """Tells the model that answers now from another one of the same version; see `Place.short_digest`."""
+        return self._current.place.short_digest
 
     @property
     def full_for_s(self) -> float | None:
@@ -145,9 +151,11 @@ class Models:
         shadow = None
         if wanted.shadow:
             tally = sum((Counter(x.shadow) for x in level), Counter[str]())
-            shadow = {"version": wanted.shadow.version, "share": wanted.share, **_figures(tally)}
+            which = {"version": wanted.shadow.version, "digest": wanted.shadow.short_digest}
+            shadow = {**which, "share": wanted.share, **_figures(tally)}
         return {
             "version": self.classifier.version,
+            "digest": self.digest,
             "before": wanted.before.version if wanted.before else None,
             "shadow": shadow,
             "workers": {"all": len(reports), "changed": len(level)},
@@ -201,7 +209,9 @@ class Models:
         if shadow:
             shadow.start()
         if wanted.serial:  # else nobody has asked for anything yet
-            fields = {"model": wanted.running.version, "shadow": wanted.shadow.version if wanted.shadow else None}
+            fields = {"model": wanted.running.version, "digest": wanted.running.short_digest, "shadow": None}
+            if wanted.shadow:
+                fields |= {"shadow": wanted.shadow.version, "shadow_digest": wanted.shadow.short_digest}
             logger.info("these models run now", extra={"fields": fields})
 
     def _switch(self, model: _Model) -> None:
@@ -209,10 +219,15 @@ class Models:
         if model.scorer is self._current.scorer:
             self._current = model
             return
+        self._count(self._current, 0)
+        self._count(model, 1)
         gone, self._before, self._current = self._before, self._current, model
         self._before.scorer.forget()
         if gone and gone.scorer is not model.scorer:
             self._begin(gone.scorer.retire())
+
+    def _count(self, model: _Model, running: int) -> None:
+        self._metrics.model_running.labels(model.place.version, model.place.short_digest).set(running)
 
     async def _load(self, where: Place, threads: int | None = None) -> Loaded:
         return await asyncio.to_thread(self._loader.load, Path(where.bundle), where.digest, threads)

@@ -36,6 +36,11 @@ class Place:
     digest: str
     version: str
 
+    @property
+    def short_digest(self) -> str:
+        """Enough of the digest to tell apart two models of one version, for a person."""
+        return self.digest[:12]
+
 
 @dataclass(frozen=True)
 class Loaded:

@@ -157,13 +157,21 @@ class ScoreRequest(BaseModel):
     explain: bool = Field(default=False, description="Add `evidence` and `forewarning` to each result; slower.")
 
 
+# Where a caller should put a field that stood in another place.
+_HOMES = {
+    **dict.fromkeys(ScoreRequest.model_fields, "the request itself"),
+    **dict.fromkeys(InputMessage.model_fields, "each message"),
+    **dict.fromkeys(Concat.model_fields, "concat"),
+}
+
+
 class Evidence(BaseModel):
     """A span of the text that carried the verdict."""
 
-    start: int
-    end: int
+    start: int = Field(description="Where it begins in the text, in Unicode code points (not bytes or UTF-16 units).")
+    end: int = Field(description="Where it ends: the code point after its last.")
     text: str
-    weight: float
+    weight: float = Field(description="How much the log-odds of a scam fall without it.")
 
 
 class ScoreResult(BaseModel):
@@ -241,6 +249,7 @@ class ModelAbout(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     version: str
+    digest: str = Field(description="Of its manifest: tells apart two bundles of one version.")
     max_length: int = Field(description="Ids of the tokenizer that it reads of a text.")
 
 
@@ -284,9 +293,9 @@ def parse(model: type[Model], body: bytes, whole: str = "the body") -> Model:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        problems = error.errors(include_url=False, include_input=False)
     if problems[0]["type"] != "json_invalid":
-        raise of_invalid(problems, fields, whole)
+        raise of_invalid(problems, fields, _HOMES, whole)
     try:
         # pydantic's fast parser refuses a lone surrogate, which carriers send where a message was cut.
         value = json.loads(body.decode("utf-8-sig"))
@@ -295,8 +304,8 @@ def parse(model: type[Model], body: bytes, whole: str = "the body") -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-    raise of_invalid(problems, fields, whole)
+        problems = error.errors(include_url=False, include_input=False)
+    raise of_invalid(problems, fields, _HOMES, whole)
 
 
 @cache

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +22,11 @@ from pydantic_settings import (
 
 PREFIX = "FOREWARN_"
 MiB = 1024 * 1024
+# With the prefix, what is read elsewhere: by the service and its command line, between worker processes, and by the
+# tools that make data and train.
+_OTHERS = frozenset({"CONFIG", "MODEL_FOLDER", "PARTS_SOCKET", "MIRROR", "TEXT"})
+# What Kubernetes sets in every container where a service has the name `forewarn`, or begins with it.
+_KUBERNETES = re.compile(r"(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT(_\d+_\w+)?=\w+://|PORT_\d+_\w+=)")
 
 
 class Settings(BaseSettings):
@@ -103,6 +112,7 @@ def load_settings(config: Path | None = None, **given: Any) -> Settings:
     """
     if config is not None and not config.is_file():
         raise ForewarnError(f"{config}: no such file; --config takes a TOML file with settings")
+    variables = _variables()
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=config)
@@ -113,14 +123,44 @@ def load_settings(config: Path | None = None, **given: Any) -> Settings:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         if first["type"] == "extra_forbidden":
-            raise ForewarnError(
-                f"{config}: {name} is not a setting; one of {', '.join(Settings.model_fields)}"
-            ) from None
+            hint = _nearest(name, list(Settings.model_fields))
+            where = "" if name in given else f"{config}: "
+            raise ForewarnError(f"{where}{name} is not a setting; {hint}") from None
         what = first["msg"].removeprefix("Value error, ")
-        raise ForewarnError(
-            f"setting {name} ({PREFIX}{name.upper()}): {what}" if name else f"settings: {what}"
-        ) from None
+        # As the sources go before one another.
+        if not name or name in given:
+            where = f"setting {name}" if name else "settings"
+        elif name.upper() in variables:
+            where = f"setting {name} ({PREFIX}{name.upper()})"
+        else:
+            where = f"{config}: {name}"
+        raise ForewarnError(f"{where}: {what}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
         raise ForewarnError(
             f"{config}: not a readable TOML file; write settings as `max_batch = 32`, one a line"
         ) from None
+
+
+def _variables() -> set[str]:
+    """The settings that the environment holds, in capitals and without the prefix.
+
+    Raises:
+        ForewarnError: a variable looks like a setting, and is none.
+    """
+    known = {name.upper() for name in Settings.model_fields}
+    found = set()
+    for variable, value in os.environ.items():
+        name = variable.upper().removeprefix(PREFIX)
+        if name == variable.upper() or not value or name in _OTHERS or _KUBERNETES.match(f"{name}={value}"):
+            continue
+        if name not in known:
+            hint = _nearest(name, sorted(known), PREFIX)
+            raise ForewarnError(f"{variable} in the environment is not a setting; {hint}")
+        found.add(name)
+    return found
+
+
+def _nearest(name: str, known: Collection[str], prefix: str = "") -> str:
+    """What somebody may have meant who wrote `name`."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {prefix}{near[0]}?" if near else f"one of {', '.join(f'{prefix}{x}' for x in known)}"

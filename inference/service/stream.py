@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from forewarn.inference.service.body import Bodies, Draining
+from forewarn.inference.service.body import Bodies, Draining, check_encoding
 from forewarn.inference.service.errors import Refusal, place, rate_limited
 from forewarn.inference.service.joining import Joining
 from forewarn.inference.service.keys_access import Access
@@ -87,11 +87,12 @@ class StreamScorer:
         """The response to a stream.
 
         Raises:
-            Refusal: 415 if it does not say that it holds JSON lines.
+            Refusal: 415 if it does not say that it holds JSON lines, or is compressed.
         """
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _ACCEPTED:
             what = f"send one JSON object a line with the header Content-Type: {MEDIA_TYPE}"
             raise Refusal("unsupported_media_type", what)
+        check_encoding(request)
         return StreamedAnswer(self._parts(request), "expect" in request.headers)
 
     async def _parts(self, request: Request) -> AsyncGenerator[bytes, None]:
