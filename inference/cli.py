@@ -38,7 +38,8 @@ def usage() -> str:
     """The help text of the program."""
     lines = ["usage: forewarn COMMAND [OPTIONS]", "", "commands:"]
     lines += [f"  {name:9} {about}" for name, (_, _, about) in COMMANDS.items()]
-    return "\n".join([*lines, "", "forewarn COMMAND --help tells each command's options."])
+    lines += ["", "forewarn COMMAND --help tells each command's options, forewarn --version what is installed."]
+    return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(usage())
         return 0 if args else 2
     name, rest = args[0], args[1:]
+    if name == "--version":
+        return _tell_version()
     if name not in COMMANDS:
         print(f"forewarn: unknown command {name!r}; one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
@@ -68,6 +71,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _tell_version() -> int:
+    """Print the versions of the package and of the model that ships with it, each on a line."""
+    # Slow to import, and nothing else here needs them.
+    from importlib.metadata import version
+
+    from forewarn.inference.bundle import Bundle
+
+    print(f"forewarn {version('forewarn')}")
+    try:
+        print(f"model {Bundle.open().manifest['version']}")
+    except ForewarnError as error:
+        print(f"forewarn: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":

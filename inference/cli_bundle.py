@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -49,8 +50,10 @@ def _vectors(args: argparse.Namespace) -> int:
 def _keygen(args: argparse.Namespace) -> int:
     from forewarn.export.release import new_key
 
-    print(f"public key, to pin in what opens the bundle: {new_key(args.file)}")
-    print(f"private key: {args.file} (keep it off every server and out of every repository)")
+    public = new_key(args.file)
+    print(f"private key: {args.file} (keep it off every server and out of every repository)", file=sys.stderr)
+    print("public key, to pin in what opens the bundle:", file=sys.stderr)
+    print(public)  # alone on standard output, for KEY=$(forewarn bundle keygen FILE)
     return 0
 
 

@@ -9,15 +9,15 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from forewarn.inference.batch import Engine, score_files, score_here
+from forewarn.inference.batch import Engine, score_files, score_here, score_records
 from forewarn.inference.bundle import Bundle
 from forewarn.inference.classifier import ScamClassifier, Verdict
 from forewarn.inference.errors import ForewarnError, MissingExtraError
-from forewarn.inference.readers import STDIN, Record, read_batches
+from forewarn.inference.readers import STDIN, BadRow, Record, Row, read_rows
 
 SNIPPET = 40
 ID_WIDTH = 12
@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Score messages and print a table or one JSON object a message, in input order, or write it to a folder.
 
     Raises:
-        ForewarnError: unreadable input, or a damaged or foreign bundle.
+        ForewarnError: unreadable input, rows that are no messages (which do not keep others from being scored), or a
+            damaged or foreign bundle.
     """
     args, unknown = _parser().parse_known_args(argv)
     if unknown:
@@ -44,10 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.input and args.input != STDIN and Path(args.input).is_dir():
         raise ForewarnError(f"{args.input}: is a folder; say with --output where the files of its verdicts shall be")
     classifier = ScamClassifier.load(args.bundle, threads=args.threads)
+    lists: Iterable[list[Row]]
     if args.input:
-        batches = read_batches(args.input)
+        lists = read_rows(args.input)
     else:
-        batches = iter([[Record(text, number) for number, text in enumerate(args.text, start=1)]])
+        lists = [[Record(text, number) for number, text in enumerate(args.text, start=1)]]
 
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper):
@@ -58,12 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             out.reconfigure(errors="replace")
     if args.format != "jsonl":
         out.write(f"{'ID':{ID_WIDTH}}  {'VERDICT':10}  {'RISK':>6}  {'ACTION':6}  {'TYPE':23}  MESSAGE\n")
-    for record, verdict in _score(classifier, batches, args.explain, args.locale, out):
-        if args.format == "jsonl":
-            out.write(json.dumps(verdict.to_dict(record.id), ensure_ascii=False) + "\n")
-        else:
-            _write_row(out, record, verdict)
-    out.flush()
+    _print_verdicts(classifier, lists, args, out)
     return 0
 
 
@@ -92,18 +89,45 @@ def _score_files(args: argparse.Namespace) -> int:
     return 0
 
 
-def _score(
-    classifier: ScamClassifier, batches: Iterator[list[Record]], explain: bool, locale: str | None, out: TextIO
-) -> Iterator[tuple[Record, Verdict]]:
+def _print_verdicts(
+    classifier: ScamClassifier, lists: Iterable[list[Row]], args: argparse.Namespace, out: TextIO
+) -> None:
+    """Print a line a row, as the rows come.
+
+    Raises:
+        ForewarnError: rows were no messages; all others have been scored.
+    """
+    count = bad = 0
+    first: BadRow | None = None
     try:
-        for batch in batches:
-            texts, senders = [record.text for record in batch], [record.sender for record in batch]
-            verdicts = classifier.score(texts, explain=explain, locale=locale, senders=senders)
-            yield from zip(batch, verdicts, strict=True)
+        for rows in lists:
+            records = [row for row in rows if isinstance(row, Record)]
+            verdicts = iter(score_records(classifier, records, args.explain, args.locale))
+            for row in rows:
+                count += 1
+                if isinstance(row, BadRow):
+                    bad += 1
+                    first = first or row
+                    _write_bad(out, row, args.format)
+                elif args.format == "jsonl":
+                    out.write(json.dumps(next(verdicts).to_dict(row.id), ensure_ascii=False) + "\n")
+                else:
+                    _write_row(out, row, next(verdicts))
             out.flush()
     finally:
-        # What was answered before a malformed line must not be lost with it.
+        # What was answered before a failure must not be lost with it.
         out.flush()
+    if first:
+        source = "standard input" if args.input == STDIN else Path(args.input)
+        raise ForewarnError(f"{source}: {bad} of {count} rows could not be scored; the first is {first}")
+
+
+def _write_bad(out: TextIO, row: BadRow, format: str | None) -> None:
+    if format == "jsonl":
+        out.write(json.dumps(row.to_dict()) + "\n")
+    else:
+        place = f"{row.unit} {row.number}"
+        out.write(f"{place:{ID_WIDTH}}  {'error':10}  {'-':>6}  {'-':6}  {'-':23}  {row.why}\n")
 
 
 def _write_row(out: TextIO, record: Record, verdict: Verdict) -> None:
@@ -140,7 +164,9 @@ def _parser() -> argparse.ArgumentParser:
         "--input", metavar="FILE", help=".txt, .jsonl, .csv or .parquet, a folder of them, or - for standard input"
     )
     parser.add_argument(
-        "--output", metavar="FOLDER", help="write a .jsonl file there for each of --input; one that is there is left"
+        "--output",
+        metavar="FOLDER",
+        help="write a .jsonl file there for each of --input that has none there or has changed since",
     )
     parser.add_argument("--format", choices=("table", "jsonl"), help="how to print (default: table)")
     parser.add_argument(
@@ -154,7 +180,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--locale",
         metavar="TAG",
-        help="language of the forewarning, as en-SG or zh-Hant (default: en); its region tells senders from abroad",
+        help="language of the forewarning, as en-SG or zh-Hant (default: en); its region tells senders from abroad; "
+        "for rows without a `locale` of their own",
     )
     parser.add_argument("--threads", type=_positive, metavar="N", help="cores to use (default: all)")
     return parser

@@ -22,6 +22,7 @@ STDIN = "-"
 BATCH = 256
 SUFFIXES = (".txt", ".jsonl", ".csv", ".parquet")
 
+_COLUMNS = ("text", "id", "sender", "locale")
 _CHUNK = 1 << 16
 _MAX_LINE = 1 << 24
 _BOM = b"\xef\xbb\xbf"
@@ -31,11 +32,12 @@ _NOT_UTF8 = "not UTF-8; convert the file to UTF-8 first"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One message: its text, its id (its line or row number where the input gives none), and its sender if known."""
+    """One message: its text, its id (its line or row number where the input gives none), sender and locale if known."""
 
     text: str
     id: str | int
     sender: str | None = None
+    locale: str | None = None
 
     def __repr__(self) -> str:
         # Text and sender stay out of tracebacks and logs.
@@ -52,6 +54,10 @@ class BadRow:
 
     def __str__(self) -> str:
         return f"{self.unit} {self.number}: {self.why}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object that stands where a message would have its verdict."""
+        return {self.unit: self.number, "error": self.why}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,43 +79,16 @@ Parser = Callable[[int, str], Row | None]
 Lines = Iterator[list[tuple[int, str | None]]]
 
 
-def read_records(source: str | Path) -> Iterator[Record]:
-    """Stream the messages of a file.
-
-    Args:
-        source: .txt (a message a line), .jsonl (`text`, optional `id`, `sender`), .csv or .parquet (a `text` column,
-            optional `id`, `sender`), or "-" for standard input, where a line that starts with `{` is JSON and any other
-            is a message.
-
-    Raises:
-        ForewarnError: the file cannot be read or a line is malformed; names the file and the line.
-    """
-    for batch in read_batches(source):
-        yield from batch
-
-
-def read_batches(source: str | Path, size: int = BATCH) -> Iterator[list[Record]]:
-    """The same in lists of at most `size`.
-
-    Standard input gives what has arrived without waiting for a full list, so that each line of a slow producer is
-    answered at once. When a line is malformed, the messages before it come first, then the error.
-    """
-    for rows in read_rows(source, size):
-        batch: list[Record] = []
-        for row in rows:
-            if isinstance(row, BadRow):
-                if batch:
-                    yield batch
-                raise ForewarnError(f"{'standard input' if str(source) == STDIN else Path(source)}, {row}")
-            batch.append(row)
-        yield batch
-
-
 def read_rows(source: str | Path, size: int = BATCH, span: Span | None = None) -> Iterator[list[Row]]:
     """Messages and malformed lines, in order, in lists of at most `size`.
 
+    Standard input gives what has arrived without waiting for a full list, so that each line of a slow producer is
+    answered at once.
+
     Args:
-        source: as for `read_records`.
+        source: .txt (a message a line), .jsonl (`text`, optional `id`, `sender`, `locale`), .csv or .parquet (columns
+            of these names), or "-" for standard input, where a line that starts with `{` is JSON and any other is a
+            message.
         size: the most rows a list.
         span: the part of the file to read, as `split` gave it; None is all of it.
 
@@ -272,14 +251,16 @@ def _parse_mixed() -> Parser:
 
 
 def _row(fields: dict[str, Any], number: int, bad: Callable[[str], BadRow]) -> Row:
-    text, id, sender = fields.get("text"), fields.get("id"), fields.get("sender")
+    text, id, sender, locale = (fields.get(name) for name in _COLUMNS)
     if not isinstance(text, str):
         return bad("`text` is missing or not a string")
     if id is not None and (isinstance(id, bool) or not isinstance(id, (str, int))):
         return bad("`id` is neither a string nor a whole number")
     if sender is not None and not isinstance(sender, str):
         return bad("`sender` is not a string")
-    return Record(text, number if id is None or id == "" else id, sender or None)
+    if locale is not None and not isinstance(locale, str):
+        return bad("`locale` is not a string")
+    return Record(text, number if id is None or id == "" else id, sender or None, locale or None)
 
 
 def _csv(chunks: Lines, name: str, size: int) -> Iterator[list[Row]]:
@@ -329,7 +310,7 @@ def _parquet(path: Path, size: int, span: Span | None) -> Iterator[list[Row]]:
     with _parquet_file(path) as table:
         if "text" not in table.schema_arrow.names:
             raise ForewarnError(f"{path}: no `text` column; name the column with the messages `text`")
-        columns = [name for name in ("text", "id", "sender") if name in table.schema_arrow.names]
+        columns = [name for name in _COLUMNS if name in table.schema_arrow.names]
         groups = range(span.start, span.end) if span else range(table.num_row_groups)
         first = span.first if span else 1
         for rows in table.iter_batches(batch_size=size, row_groups=list(groups), columns=columns):

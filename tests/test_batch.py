@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from forewarn.inference import batch
 from forewarn.inference.cli import main
 from forewarn.inference.readers import read_rows, split
-from tinybundle import HAM, SCAM, seal
+from tinybundle import FOREWARNINGS, HAM, SCAM, seal
 
 MARK = "MARK-7781"
 KILLED_IN_BLOCK_4 = """
@@ -29,10 +30,30 @@ def score_block(classifier, source, number, *rest):
 whole_block, batch.score_block, batch.BLOCK_ROWS = batch.score_block, score_block, 100
 sys.exit(cli.main(sys.argv[1:]))
 """
+KILLED_BEFORE_A_FILE_APPEARS = """
+import os, signal, sys
+from forewarn.inference import batch, cli
+
+def replace(unfinished, path):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole_replace(unfinished, path)
+
+left = int(sys.argv.pop(1))
+whole_replace, batch.os.replace = os.replace, replace
+sys.exit(cli.main(sys.argv[1:]))
+"""
 
 
 def message(i: int) -> dict[str, object]:
-    return {"id": f"m{i}", "text": f"{(SCAM + HAM)[i % 12]} {i}", "sender": "+15550100" if i % 3 else None}
+    return {
+        "id": f"m{i}",
+        "text": f"{(SCAM + HAM)[i % 12]} {i}",
+        "sender": "+15550100" if i % 3 else None,
+        "locale": "en-SG" if i % 5 else None,
+    }
 
 
 def write_folder(folder: Path, rows: int = 500) -> Path:
@@ -51,6 +72,10 @@ def write_folder(folder: Path, rows: int = 500) -> Path:
     (folder / ".hidden.jsonl").write_text("no", encoding="utf-8")
     (folder / "notes.md").write_text("no messages", encoding="utf-8")
     return folder
+
+
+def ids(path: Path) -> list[object]:
+    return [json.loads(line).get("id") for line in path.open(encoding="utf-8")]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -73,19 +98,20 @@ def test_a_folder_gives_a_file_of_verdicts_for_each_file(score, tmp_path: Path) 
     code, out, err = score("--input", source, "--output", output)
     assert code == 2  # for the bad rows
     assert err.splitlines() == [
+        f"forewarn: {source}: 1 files are left out (1 .md); .txt, .jsonl, .csv, .parquet are read",
         f"forewarn: {source}/a.jsonl, line 8: not valid JSON; one object a line is expected",
         f"forewarn: {source}/a.jsonl, line 500: `text` is missing or not a string",
         f"forewarn: {source}/b.txt, line 4: not UTF-8; convert the file to UTF-8 first",
         "forewarn: 1004 messages of 5 files scored; 3 rows and 0 files could not be (named above)",
     ]
-    assert sorted(contents(output)) == [
+    assert sorted(x for x in contents(output) if not x.startswith(".forewarn-done/")) == [
         ".forewarn.json", "a.jsonl", "b.txt.jsonl", "c.csv.jsonl", "deep/d.parquet.jsonl", "e.jsonl",
     ]  # fmt: skip
     rows = [json.loads(line) for line in (output / "a.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [x.get("id") for x in rows] == [None if i in (7, 498) else f"m{i}" for i in range(500)]
     assert rows[7] == {"line": 8, "error": "not valid JSON; one object a line is expected"}
     assert (output / "e.jsonl").read_bytes() == b""
-    assert [json.loads(x).get("id") for x in (output / "b.txt.jsonl").open()] == [1, 2, 3, None, 5]
+    assert ids(output / "b.txt.jsonl") == [1, 2, 3, None, 5]
     assert not any(MARK.encode() in x for x in contents(output).values())
     assert MARK not in out + err
 
@@ -106,9 +132,111 @@ def test_what_is_there_is_not_scored_again(score, tmp_path: Path) -> None:
     first = contents(output)
     (output / "c.csv.jsonl").unlink()
     (output / "a.jsonl").write_text("kept as it is\n", encoding="utf-8")
-    code, out, _ = score("--input", source, "--output", output)
-    assert (code, out) == (0, "2 messages of 1 files scored; 4 files were done before\n")
+    code, out, err = score("--input", source, "--output", output)
+    assert (code, out) == (2, "")  # the bad rows of before are still bad
+    assert err.splitlines()[1:] == [
+        "forewarn: 2 messages of 1 files scored; 4 files were done before, but for 3 rows "
+        f"(lines with `error` in {output}); mend them and run again"
+    ]
     assert contents(output) == {**first, "a.jsonl": b"kept as it is\n"}
+    assert score("--input", source, "--output", output)[0] == 2
+
+
+def test_a_file_that_has_changed_is_scored_anew(score, tmp_path: Path) -> None:
+    source, output = write_folder(tmp_path / "in", rows=30), tmp_path / "out"
+    (source / "b.txt").unlink()
+    score("--input", source, "--output", output)
+    (output / "c.csv.jsonl").write_text("kept as it is\n", encoding="utf-8")
+    mended = [json.dumps(message(i)) for i in range(31)]
+    (source / "a.jsonl").write_text("\n".join(mended), encoding="utf-8")
+    code, out, _ = score("--input", source, "--output", output)
+    assert (code, out) == (0, "31 messages of 1 files scored; 3 files were done before\n")
+    assert ids(output / "a.jsonl") == [f"m{i}" for i in range(31)]
+    assert (output / "c.csv.jsonl").read_bytes() == b"kept as it is\n"
+    (source / "a.jsonl").write_text("{", encoding="utf-8")
+    assert score("--input", source, "--output", output)[0] == 2
+    assert score("--input", source, "--output", output)[2].endswith(
+        f"4 files were done before, but for 1 rows (lines with `error` in {output}); mend them and run again\n"
+    )
+
+
+def test_a_file_that_can_no_longer_be_read_has_no_verdicts(score, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("text\nhello\n", encoding="utf-8")
+    assert score("--input", tmp_path / "m.csv", "--output", tmp_path / "out")[0] == 0
+    (tmp_path / "m.csv").write_text("body\nhello\n", encoding="utf-8")
+    for _ in range(2):
+        code, _, err = score("--input", tmp_path / "m.csv", "--output", tmp_path / "out")
+        assert (code, "no `text` column" in err) == (2, True)
+        assert not (tmp_path / "out" / "m.csv.jsonl").exists()
+
+
+@pytest.mark.parametrize("file", [1, 2, 3])  # a part, the record, the verdicts
+def test_a_run_that_is_killed_while_it_scores_anew_leaves_no_old_verdicts(
+    score, tiny_bundle: Path, tmp_path: Path, file: int
+) -> None:
+    source, output = tmp_path / "m.txt", tmp_path / "out"
+    source.write_text("one", encoding="utf-8")
+    assert score("--input", source, "--output", output)[0] == 0
+    source.write_text("one\ntwo", encoding="utf-8")
+    command = ["score", "--bundle", str(tiny_bundle), "--input", str(source), "--output", str(output)]
+    killed = subprocess.run([sys.executable, "-c", KILLED_BEFORE_A_FILE_APPEARS, str(file), *command])
+    assert killed.returncode == -signal.SIGKILL
+    assert not (output / "m.txt.jsonl").exists()
+    assert score("--input", source, "--output", output)[:2] == (0, "2 messages of 1 files scored\n")
+    assert ids(output / "m.txt.jsonl") == [1, 2]
+
+
+def test_verdicts_without_a_record_stay_as_they_are(score, tmp_path: Path) -> None:
+    source, output = tmp_path / "m.jsonl", tmp_path / "out"
+    source.write_text('{"text": "one"}\n{\n', encoding="utf-8")
+    score("--input", source, "--output", output)
+    shutil.rmtree(output / ".forewarn-done")  # as earlier versions left it
+    before = contents(output)
+    source.write_text('{"text": "one"}\n', encoding="utf-8")
+    code, _, err = score("--input", source, "--output", output)
+    assert code == 2 and "1 files were done before, but for 1 rows" in err
+    assert contents(output) == before
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "m.csv", "m.parquet"])
+@pytest.mark.parametrize("explain", [True, False])
+def test_a_row_may_have_a_locale_of_its_own(score, tmp_path: Path, name: str, explain: bool) -> None:
+    locales = ["zh-TW", None, "en-SG", "zh-TW", "pt-BR"]
+    # A doubtful text: the risk of a plain one could not rise.
+    rows = [{"id": f"m{i}", "text": "tax seven", "sender": "+886912345678", "locale": x} for i, x in enumerate(locales)]
+    path = tmp_path / name
+    if name == "m.parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif name == "m.csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, list(rows[0]))
+            table.writeheader()
+            table.writerows(rows)
+    else:
+        path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    options = ["--locale", "zh-TW", *(["--explain"] if explain else [])]
+    _, printed, _ = score("--input", path, "--format", "jsonl", *options)
+    assert score("--input", path, "--output", tmp_path / "out", *options)[0] == 0
+    assert (tmp_path / "out" / f"m{'' if name == 'm.jsonl' else path.suffix}.jsonl").read_text("utf-8") == printed
+    answers = [json.loads(line) for line in printed.splitlines()]
+    assert [x["id"] for x in answers] == [f"m{i}" for i in range(5)]
+    home, abroad = answers[0]["risk"], answers[2]["risk"]
+    assert home < abroad
+    assert [x["risk"] for x in answers] == [home, home, abroad, home, abroad]
+    if explain:
+        told = FOREWARNINGS["tax_rebate"]
+        expected = [told["zh-Hant"], told["zh-Hant"], told["en"], told["zh-Hant"], told["pt-BR"]]
+        assert [x["forewarning"] for x in answers] == expected
+
+
+def test_files_that_are_left_out_are_counted_by_their_endings(score, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    (source / "deep").mkdir(parents=True)
+    for name in ("m.txt", "a.xlsx", "b.jsonl.gz", "deep/c.GZ", "LICENSE", ".hidden.zip"):
+        (source / name).touch()
+    code, _, err = score("--input", source, "--output", tmp_path / "out")
+    told = "4 files are left out (2 .gz, 1 .xlsx, 1 no ending); .txt, .jsonl, .csv, .parquet are read"
+    assert (code, err) == (0, f"forewarn: {source}: {told}\n")
 
 
 def test_a_killed_run_goes_on_within_a_file(score, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -145,7 +273,7 @@ def test_parts_of_a_file_that_has_changed_are_not_used(score, tmp_path: Path, mo
         assert score("--input", source, "--output", output)[0] == 130
     (source / "a.jsonl").write_text("\n".join(lines[5:]), encoding="utf-8")
     score("--input", source, "--output", output)
-    assert [json.loads(x)["id"] for x in (output / "a.jsonl").open()] == [f"m{i}" for i in range(5, 300)]
+    assert ids(output / "a.jsonl") == [f"m{i}" for i in range(5, 300)]
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(score, tmp_path: Path) -> None:
@@ -158,9 +286,8 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(score, tmp_path: Pa
     assert len(list((tmp_path / "out").rglob("*.jsonl"))) == 5
     (source / "broken.parquet").unlink()
     (source / "f.csv").write_text("id,text\n1,x\n", encoding="utf-8")
-    assert score("--input", source, "--output", tmp_path / "out")[:2] == (
-        0, "1 messages of 1 files scored; 5 files were done before\n",
-    )  # fmt: skip
+    _, _, err = score("--input", source, "--output", tmp_path / "out")
+    assert "forewarn: 1 messages of 1 files scored; 5 files were done before, but for 3 rows" in err
 
 
 def test_many_bad_rows_are_counted_and_a_few_are_named(score, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import shutil
 import threading
 import zlib
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -256,7 +257,10 @@ def test_an_unsigned_update_is_refused_where_a_key_is_pinned(first, second, tmp_
 def test_the_commands_from_key_to_rollback(first, second, tmp_path, capsys) -> None:
     key, release, installed = (str(tmp_path / name) for name in ("key", "release", "bundle"))
     assert main(["bundle", "keygen", key]) == 0
-    public = capsys.readouterr().out.split("\n")[0].rpartition(" ")[2]
+    out, told = capsys.readouterr()
+    public = out.removesuffix("\n")
+    assert len(b64decode(public, validate=True)) == 32  # nothing else is on standard output
+    assert f"private key: {key}" in told
     for folder in (first, second):
         assert main(["bundle", "sign", str(folder), "--key", key]) == 0
         assert main(["bundle", "pack", str(folder), "--to", release]) == 0

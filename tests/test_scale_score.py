@@ -98,7 +98,11 @@ def test_the_cluster_writes_what_one_machine_writes(score, cluster: Cluster, ses
     assert (answer[0], sorted(answer[2].splitlines())) == (2, sorted(local[2].splitlines()))
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
     again = score("--input", source, "--output", tmp_path / "ray", "--engine", "ray")
-    assert again[2].startswith("forewarn: ") and "5 files were done before" in again[2]
+    assert again[0] == 2 and "5 files were done before, but for 3 rows" in again[2]
+    (source / "a.jsonl").write_text("\n".join(json.dumps(message(i)) for i in range(50)), encoding="utf-8")
+    anew = score("--input", source, "--output", tmp_path / "ray", "--engine", "ray")
+    assert "50 messages of 1 files scored" in anew[2] and "4 files were done before" in anew[2]
+    assert len((tmp_path / "ray" / "a.jsonl").read_bytes().splitlines()) == 50
     for text in (MARK, "Claim your tax rebate", "+15550100"):
         assert not [x for x in session.rglob("*") if x.is_file() and text.encode() in x.read_bytes()]
 

@@ -3,15 +3,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from forewarn.inference import ScamClassifier
 from forewarn.inference.cli import main
 from forewarn.inference.errors import ForewarnError
-from forewarn.inference.readers import Record, read_batches, read_records
+from forewarn.inference.readers import Record, Row, read_rows
 
 SCAM = "Claim your tax rebate today at http://refund.example"
 HAM = "Running late, be home at seven"
@@ -30,6 +33,10 @@ def score(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]):
 
 def feed_stdin(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def read(path: Path) -> list[Row]:
+    return [row for rows in read_rows(path) for row in rows]
 
 
 def write(path: Path, data: str | bytes) -> Path:
@@ -75,19 +82,22 @@ def test_every_file_format_reads_the_same(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [{"id": "a", "text": 'one, "two"\u2028three', "sender": "+1"}, {"id": "b", "text": "四", "sender": "BANK"}]
+    rows = [
+        {"id": "a", "text": 'one, "two"\u2028three', "sender": "+1", "locale": ""},
+        {"id": "b", "text": "四", "sender": "BANK", "locale": "zh-TW"},
+    ]
     jsonl = write(tmp_path / "m.jsonl", "\n".join(json.dumps(row) for row in rows) + "\n\n")
     table = tmp_path / "m.csv"
     with table.open("w", encoding="utf-8-sig", newline="") as handle:
-        writer = csv.DictWriter(handle, ["sender", "text", "id"])
+        writer = csv.DictWriter(handle, ["sender", "text", "locale", "id"])
         writer.writeheader()
         writer.writerows(rows)
     parquet = tmp_path / "m.parquet"
     pq.write_table(pa.Table.from_pylist(rows), parquet)
-    expected = [Record(row["text"], row["id"], row["sender"]) for row in rows]
-    assert [list(read_records(path)) for path in (jsonl, table, parquet)] == [expected] * 3
+    expected = [Record(row["text"], row["id"], row["sender"], row["locale"] or None) for row in rows]
+    assert [read(path) for path in (jsonl, table, parquet)] == [expected] * 3
     text = write(tmp_path / "m.txt", "\ufeffone\u2028two\r\n\nthree")
-    assert list(read_records(text)) == [Record("one\u2028two", 1), Record("", 2), Record("three", 3)]
+    assert read(text) == [Record("one\u2028two", 1), Record("", 2), Record("three", 3)]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +108,8 @@ def test_every_file_format_reads_the_same(tmp_path: Path) -> None:
         ("m.jsonl", '{"text": "fine"}\n"' + MARK + '"', "line 2"),
         ("m.jsonl", '{"text": "fine"}\n{"text": ["' + MARK + '"]}', "line 2"),
         ("m.jsonl", '{"text": "fine"}\n{"text": "x", "id": ["' + MARK + '"]}', "line 2"),
+        ("m.jsonl", '{"text": "fine"}\n{"text": "x", "sender": 15550100}', "line 2"),
+        ("m.jsonl", '{"text": "fine"}\n{"text": "x", "locale": ["' + MARK + '"]}', "line 2"),
         ("m.jsonl", '{"text": "fine"}\n' + "[" * 100_000, "line 2"),
         ("m.csv", 'id,text\n1,fine\n2,"' + MARK + '"x\n', "line 3"),
         ("m.csv", "id,text\n1,fine\n" + MARK + "\n", "line 3"),
@@ -110,10 +122,46 @@ def test_a_malformed_line_is_named_and_not_shown(
     path = write(tmp_path / name, data)
     code, out, err = score("--input", str(path), "--format", "jsonl")
     assert code == 2
-    assert err.startswith(f"forewarn: {path}, {where}: ")
+    assert err.startswith(f"forewarn: {path}: 1 of 2 rows could not be scored; the first is {where}: ")
     assert err.count("\n") == 1
-    assert MARK not in err
-    assert len(out.splitlines()) == 1  # what came before was answered
+    assert MARK not in out + err
+    answer, error = map(json.loads, out.splitlines())
+    assert answer["verdict"] and list(error) == ["line", "error"]
+    code, out, again = score("--input", str(path))
+    assert (code, again) == (2, err)
+    assert out.splitlines()[2].startswith(f"{where}        error") and MARK not in out
+
+
+def test_a_malformed_line_does_not_stop_the_others(score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [json.dumps({"id": f"m{i}", "text": HAM}) for i in range(600)]
+    lines[1] = lines[300] = '{"text": '
+    path = write(tmp_path / "m.jsonl", "\n".join(lines))
+    code, out, err = score("--input", str(path), "--format", "jsonl")
+    assert code == 2
+    assert "2 of 600 rows could not be scored; the first is line 2: not valid JSON" in err
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [x.get("id", x.get("line")) for x in answers] == [i + 1 if i in (1, 300) else f"m{i}" for i in range(600)]
+    feed_stdin(monkeypatch, path.read_bytes())
+    piped = score("--input", "-", "--format", "jsonl")
+    assert (piped[0], piped[1]) == (2, out)
+    assert piped[2].startswith("forewarn: standard input: 2 of 600 rows")
+
+
+def test_a_bad_row_of_parquet_is_told_by_its_row(score, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"text": ["fine", None, "fine"]}), tmp_path / "m.parquet")
+    code, out, _ = score("--input", str(tmp_path / "m.parquet"), "--format", "jsonl")
+    assert code == 2
+    assert json.loads(out.splitlines()[1]) == {"row": 2, "error": "`text` is missing or not a string"}
+    assert json.loads(out.splitlines()[2])["id"] == 3
+
+
+def test_a_locale_from_standard_input(score, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed_stdin(monkeypatch, json.dumps({"text": SCAM, "locale": "zh-TW"}).encode() + b"\n" + SCAM.encode())
+    _, out, _ = score("--input", "-", "--format", "jsonl", "--explain", "--locale", "pt-BR")
+    assert [json.loads(line)["forewarning"][:4] for line in out.splitlines()] == ["稅務局不", "A Re"]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +195,19 @@ def test_wrong_use(score) -> None:
     assert score("--", "--win")[0] == 0
 
 
+def test_the_versions_of_package_and_model(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert main(["--version"]) == 0
+    package, model = capsys.readouterr().out.splitlines()
+    assert package == f"forewarn {version('forewarn')}"
+    assert model == f"model {ScamClassifier.load().version}"
+    monkeypatch.setattr("forewarn.inference.bundle.default_bundle_path", lambda: tmp_path)
+    assert main(["--version"]) == 3
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == (f"{package}\n", 1)
+
+
 def test_a_damaged_bundle_exits_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "--bundle", str(tmp_path), MARK]) == 3
     assert MARK not in capsys.readouterr().err
@@ -165,29 +226,32 @@ def test_a_record_hides_its_text() -> None:
 
 def test_a_file_is_read_in_bounded_batches(tmp_path: Path) -> None:
     path = write(tmp_path / "m.txt", "".join(f"message {i}\n" for i in range(20_000)))
-    sizes = [len(batch) for batch in read_batches(path)]
+    sizes = [len(rows) for rows in read_rows(path)]
     assert sum(sizes) == 20_000
     assert max(sizes) == 256
 
 
 def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ForewarnError, match="longer than 16 MiB"):
-        list(read_records(write(tmp_path / "m.txt", b"a" * ((1 << 24) + (1 << 17)))))
+        read(write(tmp_path / "m.txt", b"a" * ((1 << 24) + (1 << 17))))
 
 
 def test_a_live_pipe_is_answered_line_by_line(tiny_bundle: Path) -> None:
     command = [sys.executable, "-m", "forewarn.inference.cli", "score", "--input", "-", "--format", "jsonl"]
+    command += ["--bundle", str(tiny_bundle)]
+    # Its output is buffered, as it is for a user.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     begin = time.monotonic()
     with subprocess.Popen(
-        [*command, "--bundle", str(tiny_bundle)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        for text, verdict in ((SCAM, "scam"), (HAM, "legitimate")):
+        for text, verdict in ((SCAM, "scam"), ('{"text', None), (HAM, "legitimate")):
             process.stdin.write(text + "\n")
             process.stdin.flush()
-            assert json.loads(process.stdout.readline())["verdict"] == verdict
+            assert json.loads(process.stdout.readline()).get("verdict") == verdict
         process.stdin.close()
         assert process.stdout.read() == ""
-    assert process.returncode == 0
+    assert process.returncode == 2  # for the bad line
     assert time.monotonic() - begin < 10  # loose, for a busy machine; alone it takes well under a second

@@ -4,6 +4,7 @@ import itertools
 import json
 import lzma
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,7 @@ from forewarn.training.data.rows import Row
 from forewarn.training.finetune import CoarseTrainer, average_checkpoints
 from forewarn.training.model import allowed_leaves, coarse_loss, corrected, disagreement, distilled_loss
 from forewarn.training.public_text import public_rows
+from forewarn.training.run_folder import open_run
 from forewarn.training.tokenizer import check_scripts, new_tokenizer, train_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,6 +175,18 @@ def test_config_faults_are_named(tmp_path, text, fault, capsys):
         load_config(path, TrainConfig)
 
 
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [("epoch: 3", "epoch: no such key; did you mean epochs?"), ("model: {layer: 2}", "did you mean model.layers?")],
+)
+def test_a_misspelt_key_is_told_the_nearest_one(tmp_path, text, nearest):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ForewarnError) as raised:
+        load_config(path, TrainConfig)
+    assert nearest in str(raised.value) and "Extra inputs" not in str(raised.value)
+
+
 def test_the_default_encoder_is_the_one_in_the_repository(tmp_path, monkeypatch):
     assert encoders.encoder_name("default") == str(Path(cli_train.__file__).parent / "encoder")
     assert encoders.encoder_name("runs/mine") == "runs/mine" and encoders.encoder_name(None) is None
@@ -306,8 +320,39 @@ def test_a_smaller_model_learns_from_a_checkpoint_with_a_cut_tokenizer(run, tmp_
     assert len(pieces[1]) <= 90 < len(pieces[0])
     assert all(round(score, 4) == score for _, score in pieces[1])
     assert json.loads((small.out / "model" / "forewarn.json").read_text())["taught"] is True
+    # A teacher trained anew at the same path is another run; a record from before teachers were noted is not.
+    settings = (small.out / "config.yaml").read_text(encoding="utf-8")
+    fingerprint = encoders.encoder_fingerprint(str(folder))
+    assert settings.endswith(f"# teacher_fingerprint: {fingerprint}\n")
+    for recorded, again in ((settings.replace(f": {fingerprint}", ": of another"), False), (settings, True)):
+        (small.out / "config.yaml").write_text(recorded, encoding="utf-8")
+        with nullcontext() if again else pytest.raises(ForewarnError, match="teacher"):
+            open_run(small.out, small, "f" * 64, None, fingerprint)
+    open_run(tmp_path / "older", small, "f" * 64)
+    open_run(tmp_path / "older", small, "f" * 64, None, fingerprint)
+
+
+def test_a_mistyped_teacher_is_refused_before_the_run_folder_is_made(run, tmp_path):
+    config = run[0].model_copy(update={"out": tmp_path / "run", "teacher": tmp_path / "nobody"})
     with pytest.raises(ForewarnError, match="not a checkpoint folder"):
-        train(small.model_copy(update={"out": tmp_path / "other", "teacher": tmp_path}))
+        train(config)
+    assert not config.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "ways_round"),
+    [
+        ({}, "public_text_rows: 0 in"),
+        ({"base": None}, "public_text_rows: 0 and lsa_rows_per_corpus: 0 in"),
+        ({"base": None, "public_text_rows": 0}, "without: lsa_rows_per_corpus: 0 in"),
+    ],
+)
+def test_missing_public_text_is_one_line_with_every_way_round(tmp_path, settings, ways_round):
+    built_data(tmp_path)
+    config = {"data": tmp_path / "data", "out": tmp_path / "run", "tokenizer": {"text": str(tmp_path / "none")}}
+    with pytest.raises(ForewarnError, match=f"FOREWARN_TEXT.*data_cards/public_text.*{ways_round}"):
+        train(TrainConfig.model_validate(config | settings))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_goes_on_from_its_checkpoint_and_refuses_another_config(run):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -74,9 +74,6 @@ def score_on_cluster(job: Job, bundle: Bundle, threads: int | None) -> Iterator[
         ForewarnError: the cluster failed.
         BundleError: the model does not work there.
     """
-    missing = [source for source in job.sources if not source.target.exists()]
-    if not missing:
-        return
     ours = not ray.is_initialized()
     try:
         if ours:
@@ -85,7 +82,7 @@ def score_on_cluster(job: Job, bundle: Bundle, threads: int | None) -> Iterator[
         path = None if bundle.path == default_bundle_path() else str(bundle.path.absolute())
         pool = _Pool((path, bundle.digest, job.explain, job.locale), threads)
         try:
-            yield from _score(missing, job.block_rows, pool)
+            yield from _score(job.sources, job.block_rows, pool)
         finally:
             pool.end()
     except (RayError, ConnectionError) as error:
@@ -98,8 +95,8 @@ def score_on_cluster(job: Job, bundle: Bundle, threads: int | None) -> Iterator[
             ray.shutdown()
 
 
-def _score(sources: list[Source], rows: int, pool: _Pool) -> Iterator[tuple[Source, int | str]]:
-    """Score what is missing of the sources; gives those that are done or have failed."""
+def _score(sources: Sequence[Source], rows: int, pool: _Pool) -> Iterator[tuple[Source, int | str]]:
+    """Score the sources; gives those that are done or have failed."""
     begun: list[_File] = []
     blocks = _blocks(sources, rows, begun)
     more = True
@@ -117,7 +114,7 @@ def _score(sources: list[Source], rows: int, pool: _Pool) -> Iterator[tuple[Sour
             yield file.source, file.error or _here(file.source, file.blocks)
 
 
-def _blocks(sources: list[Source], rows: int, begun: list[_File]) -> Iterator[_Block]:
+def _blocks(sources: Sequence[Source], rows: int, begun: list[_File]) -> Iterator[_Block]:
     """The blocks that are missing, found no sooner than they are asked for; files go to `begun` as they are opened."""
     for source in sources:
         file = _File(source)

@@ -1,4 +1,4 @@
-"""What the service counts, as Prometheus reads it. No label value comes from a request."""
+"""What the service counts, as Prometheus reads it. No label value is from a request."""
 
 from __future__ import annotations
 
