@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from forewarn.export.onnx_model import (
 )
 from forewarn.export.quantize import Candidate, candidates
 from forewarn.export.vectors import write_vectors
-from forewarn.inference.bundle import FORMAT, Bundle
+from forewarn.inference.bundle import FORMAT, MANIFEST, Bundle
 from forewarn.inference.errors import ForewarnError, GateError
 from forewarn.training.data.rows import Row
 from forewarn.training.ngrams import WithNgrams
@@ -90,7 +92,8 @@ def export_bundle(
 
     Args:
         checkpoint: folder that `forewarn train` wrote.
-        out: the bundle's folder; an existing bundle there is replaced once the new one is complete.
+        out: the bundle's folder; an existing bundle there is replaced once the new one is complete, unless it holds
+            another model under the same version.
         validation: rows to choose, calibrate and gate on.
         version: the model's version, as in "2026.11.0".
         test: rows that nothing is chosen on, for the card's figures of the finished model; none leaves them out.
@@ -115,6 +118,7 @@ def export_bundle(
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         tried, best = _choose(source, validation, work, progress)
+        _refuse_another(out, version, best.path)
         staged = work / "bundle"
         staged.mkdir()
         manifest, vectors = _fill(staged, source, validation, test, public, version, evaluation, before, tried, best)
@@ -134,6 +138,40 @@ def export_bundle(
         "tried": [x.to_dict() for x in tried],
         "vectors": vectors,
     }
+
+
+def free_version(today: date, out: Path, shipped: Path) -> str:
+    """Year, month and the first number after those that the bundles at `out` and `shipped` have of this month.
+
+    Beside the shipped bundle `out` counts alone: the bundles of one release have one number.
+    """
+    folders = [out] if out.resolve().parent == shipped.resolve().parent else [out, shipped]
+    month = f"{today.year}.{today.month}"
+    versions = [str(manifest["version"]) for manifest in map(_manifest, folders) if manifest]
+    used = [int(found[1]) for found in (re.fullmatch(rf"{re.escape(month)}\.(\d+)", v) for v in versions) if found]
+    return f"{month}.{max(used, default=-1) + 1}"
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # no bundle, or a damaged one, which may be replaced
+    return manifest if isinstance(manifest, dict) and "version" in manifest else None
+
+
+def _refuse_another(out: Path, version: str, model: Path) -> None:
+    """Refuse to put another model in a bundle's place under its version: whoever has that version must be able to tell.
+
+    Raises:
+        ForewarnError: `out` holds this version with another model.
+    """
+    there = _manifest(out)
+    if there is None or there["version"] != version:
+        return
+    known = there.get("files", {}).get("model.onnx", {}).get("sha256")
+    if known != hashlib.sha256(model.read_bytes()).hexdigest():
+        raise ForewarnError(f"{out} holds another model as version {version}; give --version, or another --out")
 
 
 def _choose(

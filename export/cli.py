@@ -26,7 +26,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--data", type=Path, default=Path("build/data"), help="built data with the validation and test splits"
     )
-    parser.add_argument("--version", help="the model's version (default: year.month.0 of today)")
+    parser.add_argument(
+        "--version",
+        help="the model's version (default: year.month.N, the next number after the shipped bundle's and that of OUT)",
+    )
     parser.add_argument("--evaluation", type=Path, help="evaluation.json of `forewarn evaluate`, for the model card")
     parser.add_argument(
         "--before",
@@ -36,8 +39,9 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
 
     # Imported late, so that --help and a wrong option answer at once.
-    from forewarn.export.bundle_writer import export_bundle
+    from forewarn.export.bundle_writer import export_bundle, free_version
     from forewarn.export.model_card import before_and_after
+    from forewarn.inference.bundle import default_bundle_path
     from forewarn.training.data.dataset import read_split
 
     evaluation = _read_evaluation(arguments.evaluation) if arguments.evaluation else None
@@ -46,12 +50,12 @@ def main(argv: Sequence[str]) -> int:
         before_and_after(before, evaluation)  # refused now, and not after all candidates were measured
     elif before:
         raise ForewarnError("--before needs --evaluation: the report of this version on the same rows")
-    today = date.today()
+    version = arguments.version or free_version(date.today(), arguments.out, default_bundle_path())
     result = export_bundle(
         arguments.checkpoint,
         arguments.out.absolute(),
         read_split(arguments.data, "validation"),
-        arguments.version or f"{today.year}.{today.month}.0",
+        version,
         read_split(arguments.data, "test"),
         evaluation,
         before,

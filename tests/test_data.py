@@ -125,7 +125,13 @@ def test_changed_or_missing_files_name_the_source(mirror, tmp_path):
 
 def test_the_command_line(capsys, tmp_path):
     assert main(["data", "list"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(registry.all_sources()) == 21
+    header, *sources = capsys.readouterr().out.splitlines()
+    assert header.split() == ["source", "size", "languages", "licence"]
+    assert len(sources) == len(registry.all_sources()) == 21
+    [ours] = [line for line in sources if line.startswith("forewarn_scripts ")]
+    assert float(ours.split()[1]) > 1
+    assert main(["data", "build", "uci_sms_spam", "--skip", "uci_sms_spam", "--out", str(tmp_path / "data")]) == 2
+    assert "leaves out every source" in capsys.readouterr().err and not (tmp_path / "data").exists()
     assert main(["data", "fetch", "no_such_source"]) == 2
     assert "no_such_source" in capsys.readouterr().err
     assert main(["data", "stats", "--data", str(tmp_path)]) == 2

@@ -8,13 +8,14 @@ import random
 import re
 import shutil
 import zipfile
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from forewarn.export import bundle_writer, gate
-from forewarn.export.bundle_writer import export_bundle, write_zip
+from forewarn.export.bundle_writer import export_bundle, free_version, write_zip
 from forewarn.export.calibrate import Calibration, fit_calibration, operating_points
 from forewarn.export.held_out import held_out, on_public_text
 from forewarn.export.model_card import before_and_after, evaluation_tables
@@ -291,6 +292,33 @@ def test_failed_export_leaves_the_old_bundle(
         export_bundle(folder, out, make_rows(), "2026.11.1")
     assert (out / "manifest.json").read_bytes() == before
     assert [x.name for x in out.parent.iterdir() if x.name.startswith(".")] == []
+
+
+def test_another_model_never_takes_the_place_of_one_under_its_version(
+    folder: Path, exported: tuple[Path, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = shutil.copytree(exported[0], tmp_path / "standard")
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    manifest["files"]["model.onnx"]["sha256"] = "0" * 64
+    (out / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    before = (out / "manifest.json").read_bytes()
+    monkeypatch.setattr(gate, "MAX_AUROC_MOVE", 0.5)
+    monkeypatch.setattr(gate, "MIN_POSITIVES", 1000)
+    monkeypatch.setattr(bundle_writer, "candidates", lambda ids, pad: candidates(ids, pad)[-1:])
+    with pytest.raises(ForewarnError, match="another model as version 2026.11.0; give --version"):
+        export_bundle(folder, out, make_rows(), "2026.11.0")
+    assert (out / "manifest.json").read_bytes() == before
+    export_bundle(folder, out, make_rows(), "2026.11.1")
+    export_bundle(folder, out, make_rows(), "2026.11.1")  # the same model once more, say for its card
+
+
+def test_the_default_version_is_the_next_of_the_month(exported: tuple[Path, dict], tmp_path: Path) -> None:
+    shipped = shutil.copytree(exported[0], tmp_path / "shipped" / "standard")
+    assert free_version(date(2026, 11, 30), tmp_path / "mine", shipped) == "2026.11.1"
+    assert free_version(date(2026, 12, 1), tmp_path / "mine", shipped) == "2026.12.0"
+    assert free_version(date(2026, 11, 30), shipped, shipped) == "2026.11.1"
+    # Of a release of two bundles the second gets the number of the first.
+    assert free_version(date(2026, 11, 30), shipped.parent / "nano", shipped) == "2026.11.0"
 
 
 def many_rows() -> list[Row]:

@@ -276,7 +276,7 @@ def test_a_run_folder_belongs_to_one_config_and_one_state_of_the_data(tmp_path):
     open_run(settings.out, settings, "abc")
     open_run(settings.out, settings, "abc")
     for config_, data in ((settings, "def"), (settings.model_copy(update={"seed": 8}), "abc")):
-        with pytest.raises(ForewarnError, match="another config, encoder or other data"):
+        with pytest.raises(ForewarnError, match="another config, encoder, teacher or other data"):
             open_run(settings.out, config_, data)
 
 

@@ -1,19 +1,23 @@
 """Our own scripts: filling, splits, and their way through the build."""
 
+import json
 import random
 import re
 from collections import Counter
 from dataclasses import replace
 
 import pytest
+from forewarn.inference.cli import main
+from forewarn.inference.errors import ForewarnError
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.batches import MessageDataset
 from forewarn.training.data import registry
 from forewarn.training.data.build import build
 from forewarn.training.data.dataset import read_split
-from forewarn.training.scripts.corpus import SLOTS, Script, all_scripts, held_out
+from forewarn.training.scripts.corpus import SLOTS, Script, all_scripts, held_out, read_scripts
 from forewarn.training.scripts.links import brands
-from forewarn.training.scripts.slots import fill, regions
+from forewarn.training.scripts.places import regions
+from forewarn.training.scripts.slots import fill
 from forewarn.training.tokenizer import train_tokenizer
 
 SCRIPTS = all_scripts()
@@ -122,6 +126,35 @@ def test_a_script_stays_in_its_split_when_others_are_added_or_removed():
     whole = held_out(ids)
     assert Counter(whole.values()) == {"train": 45, "test": 9, "validation": 6}
     assert held_out(ids[5:25]) == {i: whole[i] for i in ids[5:25]}
+
+
+def test_rows_that_break_a_rule_stop_a_build_with_file_and_line(tmp_path, monkeypatch, capsys):
+    good = {
+        "id": "en-loan-001", "text": "cash for {name} today", "label": "loan", "language": "en", "region": "GB",
+        "channel": "sms", "register": "casual", "levers": ["need"], "hard": False,
+    }  # fmt: skip
+    bad = [
+        ({"text": "cash for {nonslot} today"}, "unknown slot {nonslot}"),
+        ({"text": "cash for {name today"}, "a broken slot"),
+        ({"region": "Atlantis"}, "places.yaml"),
+        ({"id": "en-loan-abc"}, "'en-loan-abc'"),
+        ({"label": "lone"}, "unknown label 'lone'"),
+        ({"levers": ["hunger"]}, "hunger"),
+        ({"channel": "fax"}, "fax"),
+        ({"text": 5}, "not a script row"),
+    ]
+    rows = [good, *(good | changes for changes, _ in bad)]
+    path = tmp_path / "en.jsonl"
+    path.write_bytes("\n".join(json.dumps(row) for row in rows).encode() + b'\n"\xff"\n')
+    monkeypatch.setattr(registry, "fetch", lambda *_, **__: {path.name: path})
+    assert main(["data", "build", OURS, "--out", str(tmp_path / "data")]) == 2
+    told = capsys.readouterr().err.removeprefix("forewarn: ").splitlines()
+    assert len(told) == len(bad) + 1
+    for number, (line, (_, fault)) in enumerate(zip(told, [*bad, ({}, "not a script row")], strict=True), 2):
+        assert line.startswith(f"en.jsonl:{number}: ") and fault in line
+    path.write_text((json.dumps(good | bad[0][0]) + "\n") * 31)
+    with pytest.raises(ForewarnError, match="and 11 more lines"):
+        read_scripts([path])
 
 
 def test_scripts_are_built_with_slots_for_training_and_filled_for_measuring(tmp_path):

@@ -83,18 +83,34 @@ def change(scripts, position, **changes):
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"text": "μια {bankk} εδω"}, "broken slot"),
+        ({"text": "μια {bankk} εδω"}, "unknown slot {bankk}"),
         ({"text": "μια {bank εδω"}, "broken slot"),
         ({"text": "καλεσε 6971234567890 τωρα"}, "long number"),
         ({"text": "γραψε στο a.b@mail.test"}, "e-mail"),
         ({"region": "XX"}, "places.yaml"),
         ({"label": "prize"}, "do not agree"),
-        ({"text": "οχι" * 300}, "900 characters"),
+        ({"text": "οχι" * 300}, "1300 characters"),
     ],
 )
 def test_single_faults_are_named_with_their_row(good, changes, fault):
     found = faults(change(good, 5, **changes))
     assert fault in found and good[5].id in found
+
+
+def test_a_broken_row_does_not_hide_the_figures_of_the_others(good):
+    report = check_language("el", change(good, 5, text="καλεσε 6971234567890 τωρα"), TAXONOMY)
+    assert len(report.errors) == 1
+    assert report.likeness > 0 and report.hard_scams == pytest.approx(0.5, abs=0.01) and "length" in report.tells
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_language_with_one_side_has_no_figures_of_both(good):
+    scams = {leaf.name for leaf in TAXONOMY.leaves if leaf.verdict == "scam"}
+    for side in (True, False):
+        report = check_language("el", [s for s in good if (s.label in scams) is side], TAXONOMY)
+        assert "one side alone" in report.errors[-1]
+        assert report.hard_scams is None and report.tells == {}
+    assert check_language("el", [replace(good[0], region="XX")], TAXONOMY).lengths == (0, 0, 0)
 
 
 def test_missing_scripts_are_counted(good):

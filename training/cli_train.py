@@ -99,6 +99,38 @@ def combine(
     return {"encoder_weight": scale_deep, "ngrams_weight": scale_wide, "validation": figures}
 
 
+def require_text(config: TrainConfig, folder: Path, pretrained: bool) -> None:
+    """Refuse a config that needs public text where there is none, and name every setting that does.
+
+    Raises:
+        ForewarnError: the folder holds no public text.
+    """
+    needed = {"public_text_rows": config.public_text_rows}
+    if not pretrained:
+        needed["lsa_rows_per_corpus"] = config.lsa_rows_per_corpus
+    if any(needed.values()) and not (folder / "mono").is_dir():
+        without = " and ".join(f"{name}: 0" for name, count in needed.items() if count)
+        raise ForewarnError(
+            f"no public text at {folder}; set FOREWARN_TEXT to a folder of it (data_cards/public_text says what it "
+            f"holds), or train without: {without} in the config"
+        )
+
+
+def require_teacher(folder: Path, taxonomy: Taxonomy) -> dict[str, Any]:
+    """The record of a checkpoint that is to teach.
+
+    Raises:
+        ForewarnError: it is no checkpoint folder, or one of other labels.
+    """
+    record = folder / "forewarn.json"
+    if not all((folder / name).is_file() for name in ("forewarn.json", "tokenizer.json", "model.safetensors")):
+        raise ForewarnError(f"teacher {folder}: not a checkpoint folder; give one that `forewarn train` wrote")
+    known: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    if Taxonomy.from_dict(known["labels"]).names != taxonomy.names:
+        raise ForewarnError(f"teacher {folder}: it was trained with other labels; train it again")
+    return known
+
+
 def teacher_probabilities(folder: Path, rows: list[Row], taxonomy: Taxonomy) -> torch.Tensor:
     """What a checkpoint makes of the training rows as they are, (rows, leaves), but for what it is wrong about.
 
@@ -107,12 +139,7 @@ def teacher_probabilities(folder: Path, rows: list[Row], taxonomy: Taxonomy) -> 
     Raises:
         ForewarnError: it is no checkpoint folder, or one of other labels.
     """
-    record = folder / "forewarn.json"
-    if not record.is_file() or not (folder / "tokenizer.json").is_file():
-        raise ForewarnError(f"teacher {folder}: not a checkpoint folder; give one that `forewarn train` wrote")
-    known = json.loads(record.read_text(encoding="utf-8"))
-    if Taxonomy.from_dict(known["labels"]).names != taxonomy.names:
-        raise ForewarnError(f"teacher {folder}: it was trained with other labels; train it again")
+    known = require_teacher(folder, taxonomy)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(known["max_length"])
     dataset = MessageDataset(rows, tokenizer, taxonomy)
@@ -128,19 +155,22 @@ def train(config: TrainConfig) -> dict[str, Any]:
     taxonomy = Taxonomy.load()
     info = build_info(config.data)
     folder = text_folder(config.tokenizer.text)
+    name = encoder_name(config.base)
+    # What cannot be trained is refused before the run folder is touched, so that a mended config can use it.
+    require_text(config, folder, pretrained=bool(name))
+    if config.teacher:
+        require_teacher(config.teacher, taxonomy)
     train_rows, validation_rows = read_split(config.data, "train"), read_split(config.data, "validation")
     # A language of which nothing but public text is there would be learned as one that is honest.
     kinds = {(row.language, row.label) for row in train_rows}  # far fewer than rows, and a verdict takes a while
     with_scams = {language for language, label in kinds if taxonomy.verdict_of(label) == "scam"}
     public = public_rows(folder, config.public_text_rows, only=with_scams)
     with_slots = read_split(config.data, "train", keep_slots=True) + public
-    name = encoder_name(config.base)
-    if name is None and config.lsa_rows_per_corpus:
-        lsa.require_text(folder)  # refused before the run folder is touched
     set_seed(config.seed)
     if name:
-        model, tokenizer = base_model(config, train_rows, taxonomy)  # refused before the run folder is touched
-    open_run(config.out, config, info["fingerprint"], encoder_fingerprint(name))
+        model, tokenizer = base_model(config, train_rows, taxonomy)
+    teacher = encoder_fingerprint(str(config.teacher)) if config.teacher else None
+    open_run(config.out, config, info["fingerprint"], encoder_fingerprint(name), teacher)
     if not name:
         tokenizer = make_tokenizer(config.tokenizer, config.out, train_rows, folder)
         model = new_model(config.model, tokenizer.get_vocab_size(), taxonomy)

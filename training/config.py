@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 from forewarn.inference.errors import ForewarnError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 C = TypeVar("C", bound="Strict")
 
@@ -117,5 +119,16 @@ def load_config(path: Path, kind: type[C]) -> C:
         mark = getattr(error, "problem_mark", None)
         raise ForewarnError(f"config {path}: not YAML{f' (line {mark.line + 1})' if mark else ''}") from None
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'top level'}: {e['msg']}" for e in error.errors())
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'top level'}: {_fault(kind, e)}" for e in error.errors())
         raise ForewarnError(f"config {path}: {faults}") from None
+
+
+def _fault(kind: type[Strict], error: ErrorDetails) -> str:
+    """What is wrong, in words; an unknown key gets the nearest known one."""
+    if error["type"] != "extra_forbidden":
+        return error["msg"]
+    *parts, key = map(str, error["loc"])
+    for part in parts:
+        kind = cast(type[Strict], kind.model_fields[part].annotation)
+    nearest = get_close_matches(key, kind.model_fields, n=1)
+    return "no such key" + (f"; did you mean {'.'.join([*parts, *nearest])}?" if nearest else "")

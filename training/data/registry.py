@@ -53,6 +53,13 @@ class Source:
         """The folder name in a mirror: OWNER+NAME@COMMIT (12 digits)."""
         return f"{self.repository.replace('/', '+')}@{self.commit[:12]}"
 
+    @property
+    def bytes(self) -> int:
+        """The size of its files; of our own, as they lie there now."""
+        if self.ours:
+            return sum(path.stat().st_size for path in fetch(self).values())
+        return sum(file.bytes for file in self.files)
+
     def url(self, file: SourceFile) -> str:
         """The public address of one file at the pinned commit."""
         return f"https://raw.githubusercontent.com/{self.repository}/{self.commit}/{file.path}"
@@ -90,13 +97,16 @@ def select(names: list[str], skip: list[str]) -> list[Source]:
     """The named sources (all when none is named), less the skipped ones.
 
     Raises:
-        ForewarnError: a name is unknown.
+        ForewarnError: a name is unknown, or nothing is left.
     """
     sources = all_sources()
     unknown = (set(names) | set(skip)) - {s.name for s in sources}
     if unknown:
         raise ForewarnError(f"unknown source {', '.join(sorted(unknown))}; `forewarn data list` names them")
-    return [s for s in sources if (not names or s.name in names) and s.name not in skip]
+    chosen = [s for s in sources if (not names or s.name in names) and s.name not in skip]
+    if not chosen:
+        raise ForewarnError("--skip leaves out every source that is named; leave one")
+    return chosen
 
 
 def sha256_of(path: Path) -> str:

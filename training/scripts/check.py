@@ -17,8 +17,8 @@ import numpy as np
 from forewarn.inference.labels import Taxonomy
 from forewarn.training.data.dedupe import skeleton
 from forewarn.training.evaluation.metrics import auroc
-from forewarn.training.scripts.corpus import CHANNELS, REGISTERS, SLOTS, Script
-from forewarn.training.scripts.slots import fill, regions
+from forewarn.training.scripts.corpus import Script, personal_fault, script_fault
+from forewarn.training.scripts.slots import fill
 from scipy.sparse import csr_matrix
 
 SCAM_SCRIPTS = 16
@@ -49,8 +49,6 @@ MIN_IDENTIFIED = 0.75
 
 _LINK = re.compile(r"https?://|www\.|\b[\w-]+\.[a-z]{2,10}(?:/|\b)", re.IGNORECASE)
 _EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf]")
-_LITERAL_NUMBER = re.compile(r"\+?\d(?:[ .-]?\d){8,}")
-_LITERAL_EMAIL = re.compile(r"[\w.+-]+@(?!example\.)[\w-]+\.\w+")
 
 FEATURES: dict[str, Callable[[str], float]] = {
     "length": lambda text: len(text),
@@ -68,8 +66,8 @@ class LanguageReport:
 
     language: str
     rows: int = 0
-    hard_scams: float = 0.0
-    hard_honest: float = 0.0
+    hard_scams: float | None = None
+    hard_honest: float | None = None
     lengths: tuple[int, int, int] = (0, 0, 0)
     tells: dict[str, float] = field(default_factory=dict)
     likeness: float = 0.0
@@ -140,38 +138,33 @@ def check_language(language: str, scripts: list[Script], taxonomy: Taxonomy) -> 
         need = SCAM_SCRIPTS if name in scam_leaves else HONEST_SCRIPTS[name]
         if counts[name] < need:
             missing.append(f"{name}: {counts[name]} scripts, {need} needed")
-    if unknown := set(counts) - set(taxonomy.names):
-        errors.append(f"unknown labels {sorted(unknown)}")
-    levers = {lever for leaf in taxonomy.leaves for lever in leaf.levers}
     errors += [f"{name}: two rows have this id" for name, n in Counter(s.id for s in scripts).items() if n > 1]
+    sound = []
     for script in scripts:
-        braces = {script.text.count("{"), script.text.count("}")}
-        if set(script.slots) - set(SLOTS) or braces != {len(script.slots)}:
-            errors.append(f"{script.id}: unknown or broken slot")
-        if script.language != language or not re.fullmatch(rf"{language}-{script.label}-\d+", script.id):
-            errors.append(f"{script.id}: id, language or label do not agree")
-        if script.channel not in CHANNELS or script.register not in REGISTERS or set(script.levers) - levers:
-            errors.append(f"{script.id}: unknown channel, register or lever")
-        if script.region not in regions():
-            errors.append(f"{script.id}: region {script.region} is not in places.yaml")
-        if not 4 <= len(script.text) <= 600:
-            errors.append(f"{script.id}: {len(script.text)} characters")
-        if _LITERAL_NUMBER.search(script.text) or _LITERAL_EMAIL.search(script.text):
-            errors.append(f"{script.id}: a literal long number or e-mail address; use {{phone}}, {{ref}} or {{email}}")
-    if errors:
-        # Broken rows cannot be filled or measured; a corpus that is still growing can.
-        errors += missing
-        return report
+        if fault := script_fault(script) or personal_fault(script.text):
+            errors.append(f"{script.id}: {fault}")
+        else:
+            sound.append(script)
     errors += missing
+    # Broken rows cannot be filled or measured; the others can, also those of a corpus that is still growing.
+    if sound:
+        _measure(report, sound, scam_leaves)
+    return report
+
+
+def _measure(report: LanguageReport, scripts: list[Script], scam_leaves: set[str]) -> None:
     _check_writing(report, [script.text for script in scripts])
     _check_likeness(report, scripts, scam_leaves)
     scam = np.array([script.label in scam_leaves for script in scripts])
     hard = np.array([script.hard for script in scripts])
-    report.hard_scams, report.hard_honest = float(hard[scam].mean()), float(hard[~scam].mean())
-    if report.hard_scams < HARD_SCAMS or report.hard_honest < HARD_HONEST:
-        errors.append(f"hard rows: {report.hard_scams:.0%} of scams, {report.hard_honest:.0%} of honest ones")
+    if not scam.any() or scam.all():
+        report.errors.append("rows of one side alone: no share of hard rows and no tells without scams and honest rows")
+        return
+    of_scams, of_honest = float(hard[scam].mean()), float(hard[~scam].mean())
+    report.hard_scams, report.hard_honest = of_scams, of_honest
+    if of_scams < HARD_SCAMS or of_honest < HARD_HONEST:
+        report.errors.append(f"hard rows: {of_scams:.0%} of scams, {of_honest:.0%} of honest ones")
     _check_tells(report, scripts, scam)
-    return report
 
 
 def _check_writing(report: LanguageReport, texts: list[str]) -> None:

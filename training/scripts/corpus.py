@@ -1,4 +1,4 @@
-"""The rows of `data_cards/forewarn_scripts`: scripts with slots, one a line, one file a language."""
+"""The rows of `data_cards/forewarn_scripts`: scripts with slots, one a line, one file a language, and their rules."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from forewarn.inference.errors import ForewarnError
+from forewarn.inference.labels import Taxonomy
+from forewarn.training.scripts.places import regions
 
 NAME = "forewarn_scripts"
 TEST_SHARE = 0.15
@@ -47,6 +50,10 @@ SLOTS = {
 CHANNELS = ("sms", "chat", "call")
 REGISTERS = ("formal", "neutral", "casual", "slang")
 _SLOT = re.compile(r"\{(\w*)\}")
+_LITERAL_NUMBER = re.compile(r"\+?\d(?:[ .-]?\d){8,}")
+_LITERAL_EMAIL = re.compile(r"[\w.+-]+@(?!example\.)[\w-]+\.\w+")
+_SHORTEST, _LONGEST = 4, 1200  # characters
+_MOST_FAULTS = 20  # that are told at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +81,93 @@ def corpus_folder() -> Path:
     return Path(str(files("forewarn.data_cards"))) / NAME / "rows"
 
 
-def all_scripts() -> list[Script]:
-    """Every script of the corpus, by language file."""
-    return read_scripts(sorted(corpus_folder().glob("*.jsonl")))
+def all_scripts(checked: bool = True) -> list[Script]:
+    """Every script of the corpus, by language file; `checked` as in `read_scripts`."""
+    return read_scripts(sorted(corpus_folder().glob("*.jsonl")), checked)
 
 
-def read_scripts(paths: Iterable[Path]) -> list[Script]:
+def read_scripts(paths: Iterable[Path], checked: bool = True) -> list[Script]:
     """Read script files.
 
+    Args:
+        paths: files of one script a line.
+        checked: refuse scripts that break a rule; without it they are given as they are, for those who mend them.
+
     Raises:
-        ForewarnError: a line is not a script; names the file and line.
+        ForewarnError: lines are no script, or break a rule; a line for each names file, line and fault.
     """
-    scripts = []
+    scripts, faults = [], []
     for path in paths:
-        with path.open(encoding="utf-8") as handle:
-            for number, line in enumerate(handle, 1):
-                try:
-                    record = json.loads(line)
-                    scripts.append(Script(**{**record, "levers": tuple(record["levers"])}))
-                except (ValueError, TypeError, KeyError):
-                    raise ForewarnError(f"{path.name}:{number}: not a script row; see the card of {NAME}") from None
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            script = _script(line)
+            fault = f"not a script row; see the card of {NAME}"
+            if script is not None:
+                scripts.append(script)
+                fault = script_fault(script) if checked else ""
+            if fault:
+                faults.append(f"{path.name}:{number}: {fault}")
+    if faults:
+        more = [f"and {len(faults) - _MOST_FAULTS} more lines"] if len(faults) > _MOST_FAULTS else []
+        raise ForewarnError("\n".join(faults[:_MOST_FAULTS] + more))
     return scripts
+
+
+def _script(line: bytes) -> Script | None:
+    """A line of a file as a script; None when it is none."""
+    try:
+        record = json.loads(line)
+        script = Script(**{**record, "levers": tuple(record["levers"])})
+    except (ValueError, TypeError, KeyError):
+        return None
+    words = (getattr(script, name) for name in ("id", "text", "label", "language", "region", "channel", "register"))
+    fits = all(isinstance(word, str) for word in (*words, *script.levers)) and isinstance(script.hard, bool)
+    return script if fits else None
+
+
+@cache
+def leaf_levers() -> dict[str, tuple[str, ...]]:
+    """The leaves that a script can have, each with the levers that it pulls unless its writer says otherwise."""
+    return {leaf.name: leaf.levers for leaf in Taxonomy.load().leaves}
+
+
+@cache
+def all_levers() -> frozenset[str]:
+    """Every lever that a script can name."""
+    return frozenset(lever for levers in leaf_levers().values() for lever in levers)
+
+
+def text_fault(text: str) -> str:
+    """The rule that a script's text breaks, or ""."""
+    slots = _SLOT.findall(text)
+    if unknown := set(slots) - set(SLOTS):
+        return f"unknown slot {', '.join(f'{{{slot}}}' for slot in sorted(unknown))}"
+    if {text.count("{"), text.count("}")} != {len(slots)}:
+        return "a broken slot"
+    if not _SHORTEST <= len(text) <= _LONGEST:
+        return f"{len(text)} characters; {_SHORTEST} to {_LONGEST} are allowed"
+    return ""
+
+
+def personal_fault(text: str) -> str:
+    """What could be a person's in a text, or "": the build can read such a script, but none may be in the corpus."""
+    if _LITERAL_NUMBER.search(text) or _LITERAL_EMAIL.search(text):
+        return "a literal long number or e-mail address; use {phone}, {ref} or {email}"
+    return ""
+
+
+def script_fault(script: Script) -> str:
+    """The rule that a script breaks, or ""."""
+    if script.label not in leaf_levers():
+        return f"unknown label {script.label!r}"
+    if not re.fullmatch(rf"{re.escape(script.language)}-{script.label}-[0-9]+", script.id):
+        return f"the id {script.id!r} is not LANGUAGE-LABEL-NUMBER: id, language or label do not agree"
+    if script.region not in regions():
+        return f"region {script.region!r} is not in places.yaml"
+    if script.channel not in CHANNELS or script.register not in REGISTERS:
+        return f"unknown channel {script.channel!r} or register {script.register!r}"
+    if unknown := set(script.levers) - all_levers():
+        return f"unknown lever {', '.join(sorted(unknown))}"
+    return text_fault(script.text)
 
 
 def held_out(script_ids: Iterable[str]) -> dict[str, str]:

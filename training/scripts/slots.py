@@ -11,11 +11,9 @@ import re
 import unicodedata
 from datetime import date, datetime, time, timedelta
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import phonenumbers
-import yaml
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
 from babel.numbers import format_currency, format_decimal, get_currency_precision
@@ -24,6 +22,7 @@ from faker.config import AVAILABLE_LOCALES
 from forewarn.training.data.rows import Row
 from forewarn.training.scripts.corpus import Script
 from forewarn.training.scripts.links import LinkMaker, made_up_name, made_up_number, token
+from forewarn.training.scripts.places import places
 from persiantools.jdatetime import JalaliDate
 
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -48,20 +47,6 @@ _HOME = {
 }  # fmt: skip
 _NAMES = ("names", "surnames", "full_name")
 _INSTITUTIONS = ("banks", "shops", "couriers", "operators", "cities", "money")
-
-
-@cache
-def places() -> dict[str, dict[str, Any]]:
-    """Region -> currency, price level and local names; `default` for what a region lacks."""
-    text = (files("forewarn.training") / "scripts" / "places.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    return loaded
-
-
-@cache
-def regions() -> tuple[str, ...]:
-    """The countries that can fill slots (the other keys are defaults, and languages within a country)."""
-    return tuple(sorted(key for key in places() if len(key) == 2))
 
 
 @cache
