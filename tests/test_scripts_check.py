@@ -89,7 +89,7 @@ def change(scripts, position, **changes):
         ({"text": "γραψε στο a.b@mail.test"}, "e-mail"),
         ({"region": "XX"}, "places.yaml"),
         ({"label": "prize"}, "do not agree"),
-        ({"text": "οχι" * 300}, "1300 characters"),
+        ({"text": "οχι" * 500}, "1500 characters"),
     ],
 )
 def test_single_faults_are_named_with_their_row(good, changes, fault):
