@@ -116,6 +116,8 @@ def score_files(source: Path, output: Path, bundle: Bundle, engine: Engine, *, e
     try:
         before = {x: wrong for x in sources if (wrong := _bad_before(x)) is not None}
         job = Job(tuple(x for x in sources if x not in before), explain, locale, BLOCK_ROWS)
+        for changed in job.sources:
+            changed.target.unlink(missing_ok=True)  # where there are verdicts, they are on what the file was before
         for scored, blocks in engine(job, bundle, threads) if job.sources else ():
             if isinstance(blocks, str):
                 print(f"forewarn: {blocks}", file=sys.stderr)
@@ -263,7 +265,6 @@ def _bad_before(source: Source) -> int | None:
             return sum(line.startswith(_BAD) for line in lines)
     except (ValueError, TypeError, KeyError):
         pass  # somebody else wrote it
-    source.target.unlink()
     return None
 
 

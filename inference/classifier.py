@@ -284,13 +284,14 @@ class ScamClassifier:
 
     def _evidence(self, text: str, row: np.ndarray, window: int) -> list[Evidence]:
         """What made the window that decided look like a scam; `row` (labels,) are its logits."""
-        pieces = self._tokenizer.encode(clean(text), add_special_tokens=False).offsets
+        cleaned = clean(text)
+        pieces = self._tokenizer.encode(cleaned, add_special_tokens=False).offsets
         starts = window_starts(len(pieces), self._room)
         seen = pieces[starts[window] : starts[window] + self._room]
         if len(starts) == 1:
             return explain_scam(text, seen, None, self._scam_log_odds, float(self._log_odds(row[None])[0]))
         part = min(a for a, _ in seen), max(b for _, b in seen)
-        whole = self._scam_log_odds([clean(text)[slice(*part)]])
+        whole = self._scam_log_odds([cleaned[slice(*part)]])
         return explain_scam(text, seen, part, self._scam_log_odds, float(whole[0]))
 
     def _explained(self, verdict: Verdict, evidence: list[Evidence], row: np.ndarray, locale: str | None) -> Verdict:

@@ -25,7 +25,7 @@ from forewarn.training.pretrain.loop import pretrain
 from forewarn.training.pretrain.probe import probe_pairs, retrieval
 from forewarn.training.pretrain.shards import make_shards
 from forewarn.training.run_folder import open_run, write_json
-from forewarn.training.text import text_folder
+from forewarn.training.text import require_text, text_folder
 from forewarn.training.tokenizer import make_tokenizer
 from transformers import AutoModelForMaskedLM, ElectraConfig, ElectraForMaskedLM, set_seed
 
@@ -57,8 +57,7 @@ def run(config: PretrainConfig) -> dict[str, object]:
         ForewarnError: no text or data, or `out` holds a run with another config.
     """
     folder = text_folder(config.text or config.tokenizer.text)
-    if not folder.is_dir():
-        raise ForewarnError(f"no public text at {folder}; set FOREWARN_TEXT or `text` in the config")
+    require_text(folder, "name one as `text` in the config")
     rows: list[Row] = read_split(config.data, "train") if config.data else []
     if config.base:  # looked for before the run folder is touched
         base = encoder_folder(str(config.base))

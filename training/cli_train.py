@@ -28,7 +28,7 @@ from forewarn.training.ngrams import PieceNgrams, all_logits, blend, load_classi
 from forewarn.training.public_text import NAME as PUBLIC_TEXT
 from forewarn.training.public_text import public_rows
 from forewarn.training.run_folder import open_run, write_json
-from forewarn.training.text import text_folder
+from forewarn.training.text import require_text, text_folder
 from forewarn.training.tokenizer import check_scripts, make_tokenizer, tokenizer_texts
 from forewarn.training.trim import trim, with_explicit_normaliser
 from tokenizers import Tokenizer
@@ -99,7 +99,7 @@ def combine(
     return {"encoder_weight": scale_deep, "ngrams_weight": scale_wide, "validation": figures}
 
 
-def require_text(config: TrainConfig, folder: Path, pretrained: bool) -> None:
+def require_needed_text(config: TrainConfig, folder: Path, pretrained: bool) -> None:
     """Refuse a config that needs public text where there is none, and name every setting that does.
 
     Raises:
@@ -108,12 +108,9 @@ def require_text(config: TrainConfig, folder: Path, pretrained: bool) -> None:
     needed = {"public_text_rows": config.public_text_rows}
     if not pretrained:
         needed["lsa_rows_per_corpus"] = config.lsa_rows_per_corpus
-    if any(needed.values()) and not (folder / "mono").is_dir():
-        without = " and ".join(f"{name}: 0" for name, count in needed.items() if count)
-        raise ForewarnError(
-            f"no public text at {folder}; set FOREWARN_TEXT to a folder of it (data_cards/public_text says what it "
-            f"holds), or train without: {without} in the config"
-        )
+    without = " and ".join(f"{name}: 0" for name, count in needed.items() if count)
+    if without:
+        require_text(folder, f"train without: {without} in the config")
 
 
 def require_teacher(folder: Path, taxonomy: Taxonomy) -> dict[str, Any]:
@@ -157,7 +154,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     folder = text_folder(config.tokenizer.text)
     name = encoder_name(config.base)
     # What cannot be trained is refused before the run folder is touched, so that a mended config can use it.
-    require_text(config, folder, pretrained=bool(name))
+    require_needed_text(config, folder, pretrained=bool(name))
     if config.teacher:
         require_teacher(config.teacher, taxonomy)
     train_rows, validation_rows = read_split(config.data, "train"), read_split(config.data, "validation")

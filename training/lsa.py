@@ -14,7 +14,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from forewarn.inference.errors import ForewarnError
 from forewarn.training import text
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
@@ -69,14 +68,6 @@ def embed(tokenizer: Tokenizer, docs: Iterable[list[str]], dimensions: int, seed
     return vectors.astype(np.float32)
 
 
-def require_text(folder: Path) -> None:
-    """Raises ForewarnError when there is no public text."""
-    if not folder.is_dir():
-        raise ForewarnError(
-            f"no public text at {folder} for the embeddings; set FOREWARN_TEXT, or lsa_rows_per_corpus: 0 in the config"
-        )
-
-
 def initialise(
     model: PreTrainedModel,
     tokenizer: Tokenizer,
@@ -91,7 +82,7 @@ def initialise(
     Raises:
         ForewarnError: there is no public text.
     """
-    require_text(folder)
+    text.require_text(folder, "set lsa_rows_per_corpus: 0 in the config")
     docs = itertools.chain(([text] for text in texts), documents(folder, rows_per_corpus, bytes_per_language))
     with torch.no_grad():
         embeddings = cast(torch.nn.Embedding, model.get_input_embeddings())  # type: ignore[operator]

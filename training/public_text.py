@@ -10,9 +10,8 @@ from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 
-from forewarn.inference.errors import ForewarnError
 from forewarn.training.data.rows import Row
-from forewarn.training.text import languages, sentences
+from forewarn.training.text import languages, require_text, sentences
 
 NAME = "public_text"  # the data card
 HELD_OUT = 1000  # sentences a language that no training sees: the first of its file, which are shuffled
@@ -32,11 +31,8 @@ def public_rows(folder: Path, count: int, held_out: bool = False, only: Collecti
         ForewarnError: the folder has no text.
     """
     rows: list[Row] = []
-    if count and not (folder / "mono").is_dir():
-        raise ForewarnError(
-            f"no public text at {folder}; set FOREWARN_TEXT (see data_cards/public_text), or public_text_rows: 0 in "
-            "the config"
-        )
+    if count:
+        require_text(folder, "set public_text_rows: 0 in the config")
     wanted = None if only is None else {*only, *(language.split("-")[0] for language in only)}
     for language in languages(folder) if count else []:
         if wanted is not None and language not in wanted:

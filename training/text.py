@@ -23,6 +23,19 @@ def text_folder(configured: str | Path | None) -> Path:
     return Path(configured or os.environ.get("FOREWARN_TEXT") or DEFAULT_FOLDER)
 
 
+def require_text(folder: Path, instead: str) -> None:
+    """Refuse to go on without public text; `instead` says what else could be done.
+
+    Raises:
+        ForewarnError: the folder holds none.
+    """
+    if not (folder / "mono").is_dir():
+        raise ForewarnError(
+            f"no public text at {folder}; set FOREWARN_TEXT to a folder of it (data_cards/public_text says what it "
+            f"holds), or {instead}"
+        )
+
+
 def languages(folder: Path) -> list[str]:
     """The languages that a text folder holds.
 
